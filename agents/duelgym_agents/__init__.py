@@ -1,0 +1,1 @@
+"""Reference agents for duelgym: a reward model, an exploration rule, and settings."""

@@ -1,0 +1,1 @@
+"""Query-efficiency curves for duelgym agents."""

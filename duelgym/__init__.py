@@ -1,0 +1,1 @@
+"""Gymnasium environments in which each action asks for one preference label."""

@@ -1,0 +1,99 @@
+"""The contract between a query and whoever chooses it: what an agent sees, and what it must answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int8, Int64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFERENCE_FIRST = 0
+PREFERENCE_SECOND = 1
+PREFERENCE_NONE = 2
+PREFERENCE_TIE = 3
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """A batch of prompts with their candidate responses, as an agent sees them.
+
+    There are no identifiers: an agent cannot look an answer up. All embeddings lie in [-1, 1].
+
+    Attributes:
+        prompts: prompt embeddings.
+        candidates: response embeddings, in the (permuted) order in which they are shown.
+        prompt_texts: one string per prompt; only for agents with ``needs_texts = True``.
+        candidate_texts: ``n_candidates`` strings per prompt; only for agents with ``needs_texts = True``.
+    """
+
+    prompts: Float32[np.ndarray, "batch prompt_dim"]
+    candidates: Float32[np.ndarray, "batch n_candidates candidate_dim"]
+    prompt_texts: tuple[str, ...] | None = None
+    candidate_texts: tuple[tuple[str, ...], ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Chooses which two responses the next labels compare, and learns from the labels.
+
+    Optional members, each found by its presence:
+
+    * ``needs_texts = True``: contexts carry texts (the text track).
+    * ``sample_utilities(contexts, n_samples, rng)``: posterior samples ``(n_samples, batch, n_candidates)``.
+    * ``state_dict() -> Mapping[str, np.ndarray]`` and ``load_state_dict(mapping)``: enables resuming in mid-run.
+    * ``counters() -> Mapping[str, int]``: what happened inside (fallbacks, retries); reported, never ranked.
+    """
+
+    def select_pairs(self, contexts: Contexts) -> Int64[np.ndarray, "batch 2"]:
+        """Return for each prompt the positions (first shown, second shown) of the two responses to compare."""
+        ...
+
+    def observe(
+        self,
+        contexts: Contexts,
+        pairs: Int64[np.ndarray, "batch 2"],
+        preferences: Int8[np.ndarray, " batch"],
+    ) -> None:
+        """Learn from labels: 0 first preferred, 1 second preferred, 2 no answer, 3 tie."""
+        ...
+
+    def recommend(self, contexts: Contexts) -> Int64[np.ndarray, " batch"]:
+        """Return for each prompt the position of the response that would be deployed (best of N)."""
+        ...
+
+
+class AgentFactory(Protocol):
+    """Builds an agent. A custom one is named on command lines as ``package.module:factory``."""
+
+    def __call__(
+        self,
+        *,
+        prompt_dim: int,
+        candidate_dim: int,
+        n_candidates: int,
+        batch_size: int,
+        budget: int,
+        seed: int,
+        **settings: object,
+    ) -> Agent:
+        """Return a fresh agent. ``seed`` is the agent's own: it says nothing about the environment's."""
+        ...
+
+
+class HasState(Protocol):
+    """An agent that can be written down and continued."""
+
+    def state_dict(self) -> Mapping[str, np.ndarray]:
+        """Return every array that the agent's future depends on, its random state included."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        ...

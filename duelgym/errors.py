@@ -1,0 +1,19 @@
+"""Errors whose message is meant for the person at the keyboard: what was given, what is allowed, what to do."""
+
+from __future__ import annotations
+
+
+class DuelgymError(ValueError):
+    """Base of all errors that a user can cause and cure. Command lines print it as one line and exit with 1."""
+
+
+class PoolError(DuelgymError):
+    """A candidate pool, or the material that one is made from, is missing, damaged or inconsistent."""
+
+
+class LogError(DuelgymError):
+    """The log of a run is missing, torn, or does not agree with what replaying it gives."""
+
+
+class SpecificationError(DuelgymError):
+    """An argument of an environment, simulator, agent or run is not one of the allowed ones."""
