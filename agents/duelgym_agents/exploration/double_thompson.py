@@ -1,0 +1,63 @@
+"""Double Thompson sampling: the favourites of two independently drawn models of the rater."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from duelgym.errors import SpecificationError
+from duelgym_agents.exploration.rule import Selection, only_pair
+
+
+@dataclass(frozen=True)
+class DoubleThompson:
+    """Draws an epistemic index and shows its favourite; draws afresh until another favourite comes up.
+
+    Dwaracherla et al. 2024, Algorithm 6. One index scores all candidates of a prompt jointly. Where every retry
+    met the same favourite, the second candidate is uniform over the others, and the prompt counts as a fallback.
+    Of candidates that one sample holds equal, the lowest position is its favourite (positions are permuted anyway).
+
+    Args:
+        max_retries: K, how often the second index may be drawn again; at least 0. The paper leaves it open.
+
+    Raises:
+        SpecificationError: if ``max_retries`` is not such an integer.
+    """
+
+    max_retries: int = 30
+    reads: ClassVar[Literal["samples"]] = "samples"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_retries, int) or isinstance(self.max_retries, bool) or self.max_retries < 0:
+            raise SpecificationError(f"max_retries is {self.max_retries!r}; it must be an integer, at least 0")
+
+    def __call__(
+        self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
+    ) -> Selection:
+        """Return the favourites of two indices per prompt, drawn uniformly over the samples.
+
+        Raises:
+            SpecificationError: if there is no sample.
+        """
+        n_samples, batch, n_candidates = utilities.shape
+        if n_samples < 1:
+            raise SpecificationError("double_thompson was given no utility sample; it needs at least 1")
+        if n_candidates == 1:
+            return only_pair(batch)
+        favourites = utilities.argmax(axis=2)
+        first = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
+        second = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
+        retries = 0
+        for _ in range(self.max_retries):
+            (equal,) = np.nonzero(second == first)
+            if not len(equal):
+                break
+            retries += len(equal)
+            second[equal] = favourites[rng.integers(n_samples, size=len(equal)), equal]
+        (equal,) = np.nonzero(second == first)
+        other = rng.integers(n_candidates - 1, size=len(equal))
+        second[equal] = other + (other >= first[equal])
+        return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))

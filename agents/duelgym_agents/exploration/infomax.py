@@ -1,0 +1,69 @@
+"""Infomax: the pair whose winner the samples disagree about most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from duelgym.errors import SpecificationError
+from duelgym_agents.exploration.rule import Selection, only_pair
+
+
+@dataclass(frozen=True)
+class Infomax:
+    """Picks the pair with the largest variance, over samples, of the probability that one beats the other.
+
+    Dwaracherla et al. 2024, Algorithm 5, with divisor n_samples - 1. Utilities are log-odds, so the probability
+    is sigmoid(u_i - u_j), not the ratio of positive strengths that the paper prints. Equal variances are decided
+    at random; the candidate at the lower position is shown first.
+    """
+
+    reads: ClassVar[Literal["samples"]] = "samples"
+
+    def __call__(
+        self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
+    ) -> Selection:
+        """Return the pairs of largest variance.
+
+        Raises:
+            SpecificationError: if there are fewer than two samples (no variance).
+        """
+        n_samples, batch, n_candidates = utilities.shape
+        if n_samples < 2:
+            raise SpecificationError(
+                f"infomax was given {n_samples} utility sample(s); it needs at least 2: use an ensemble (n_particles >= 2)"
+            )
+        if n_candidates == 1:
+            return only_pair(batch)
+        first, second = np.triu_indices(n_candidates, k=1)
+        variances = win_probability_variances(utilities)
+        ties = variances == variances.max(axis=1, keepdims=True)
+        chosen = rng.integers(ties.sum(axis=1))  # which of the equally good pairs, counted from the first
+        best = (ties.cumsum(axis=1) > chosen[:, None]).argmax(axis=1)
+        return Selection(np.stack([first[best], second[best]], axis=1))
+
+
+def win_probability_variances(
+    utilities: Float32[np.ndarray, "n_samples batch n_candidates"],
+) -> Float32[np.ndarray, "batch n_pairs"]:
+    """Return for every pair i < j (row by row) the sample variance of sigmoid(u_i - u_j), in [0, 0.5].
+
+    One candidate is set against all later ones at a time, so that no array of all pairs and samples is built.
+    """
+    n_samples, batch, n_candidates = utilities.shape
+    half = utilities * np.float32(0.5)
+    variances = np.empty((batch, n_candidates * (n_candidates - 1) // 2), dtype=np.float32)
+    start = 0
+    for i in range(n_candidates - 1):
+        # sigmoid(x) = 1/2 + tanh(x/2) / 2: never overflows, and is centred where precision is needed.
+        centred = half[:, :, i, None] - half[:, :, i + 1 :]
+        np.tanh(centred, out=centred)
+        centred -= centred.mean(axis=0)
+        stop = start + n_candidates - 1 - i
+        np.einsum("sbj,sbj->bj", centred, centred, out=variances[:, start:stop])
+        start = stop
+    variances *= np.float32(0.25 / (n_samples - 1))
+    return variances

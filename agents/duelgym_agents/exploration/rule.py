@@ -1,0 +1,51 @@
+"""What an exploration rule is: sampled utilities in, pairs out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The pairs of one batch, and what it took to find them.
+
+    Attributes:
+        pairs: positions (first shown, second shown). The two differ unless there is only one candidate.
+        retries: over the whole batch, how often a draw had to be repeated.
+        fallbacks: for how many prompts the rule gave up and drew uniformly.
+    """
+
+    pairs: Int64[np.ndarray, "batch 2"]
+    retries: int = 0
+    fallbacks: int = 0
+
+
+class ExplorationRule(Protocol):
+    """A pure function of sampled utilities and a generator. Settings are fields of a frozen dataclass.
+
+    ``reads`` says what the rule looks at, so that nothing else is computed:
+
+    * ``"nothing"``: only the shape; ``n_samples`` may be 0.
+    * ``"mean"``: one utility per candidate; ``n_samples`` must be 1.
+    * ``"samples"``: several joint samples of all candidates' utilities, each under one epistemic index.
+    """
+
+    @property
+    def reads(self) -> Literal["nothing", "mean", "samples"]:
+        """What the rule looks at."""
+        ...
+
+    def __call__(
+        self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
+    ) -> Selection:
+        """Return one pair per prompt."""
+        ...
+
+
+def only_pair(batch: int) -> Selection:
+    """Return the only pair there is where a prompt has a single candidate: (0, 0), for every prompt."""
+    return Selection(np.zeros((batch, 2), dtype=np.int64))

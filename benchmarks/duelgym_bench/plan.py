@@ -1,0 +1,222 @@
+"""What will be run: an environment, agents, seeds and a budget, written down before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.registration import IDS
+from duelgym.errors import SpecificationError
+from duelgym_agents.registry import agent_factory
+
+from duelgym_bench.files import write_atomically
+
+PLAN = "plan.json"
+_MANTISSAS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.14)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One agent on one seed. ``replica`` numbers repetitions of an agent with another seed of its own."""
+
+    agent: str
+    seed_index: int
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's directory."""
+        return f"{self.agent.replace(':', '+')}--{self.seed_index:03d}"
+
+    @property
+    def factory(self) -> str:
+        """Return the agent's name without its replica number."""
+        return self.agent.partition("@")[0]
+
+    @property
+    def replica(self) -> int:
+        """Return the replica number, 0 for the agent itself."""
+        return int(self.agent.partition("@")[2] or 0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A set of runs that are compared with one another.
+
+    Attributes:
+        env: registered id of the environment.
+        env_kwargs: its arguments, plain JSON, without budget and fold.
+        agents: names from the registry or ``package.module:factory``; ``NAME@K`` is replica K of an agent.
+        queries: budget T of every run.
+        seeds: number of seed indices, from 0.
+        batch: queries between updates, B.
+        command: the command line that made the plan.
+        title: the suite's or environment's name, printed in every figure.
+    """
+
+    env: str
+    env_kwargs: Mapping[str, Any]
+    agents: tuple[str, ...]
+    queries: int
+    seeds: int
+    batch: int
+    command: str
+    title: str
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield every run, seed by seed, so that a run that is cut short leaves whole comparisons."""
+        for seed_index in range(self.seeds):
+            for agent in self.agents:
+                yield Task(agent, seed_index)
+
+    def checkpoints(self) -> tuple[int, ...]:
+        """Return the query counts of assessment: 0, then about six a decade up to T, multiples of the batch."""
+        counts, scale = {0, self.queries}, 1.0
+        while self.queries * scale >= self.batch:
+            for mantissa in _MANTISSAS:
+                count = round(self.queries * scale * mantissa / self.batch) * self.batch
+                counts.add(max(count, self.batch))
+            scale /= 10
+        return tuple(sorted(counts))
+
+    def env_seed(self, seed_index: int) -> int:
+        """Return the environment's seed: equal for all agents, derived by hash, never consecutive."""
+        return derived_seed("environment", self.env, seed_index)
+
+    def agent_seed(self, task: Task) -> int:
+        """Return the agent's own seed, which says nothing about the environment's."""
+        return derived_seed("agent", task.seed_index, task.replica)
+
+    def problem(self, seed_index: int) -> Problem:
+        """Return the environment's problem for a seed, with its assessment fold."""
+        return build_problem(IDS[self.env], self.problem_kwargs(seed_index))
+
+    def problem_kwargs(self, seed_index: int) -> dict[str, Any]:
+        """Return the environment's arguments for a seed: where prompts are cross-fitted, fold = seed index mod folds."""
+        kwargs = dict(self.env_kwargs)
+        if "fold" in kwargs or "pool" not in kwargs:
+            return kwargs
+        folds = build_problem(IDS[self.env], kwargs).generator.n_folds
+        return kwargs | {"fold": seed_index % folds}
+
+
+def derived_seed(*parts: object) -> int:
+    """Return 63 bits of the sha256 of the parts."""
+    text = json.dumps(["duelgym", *parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def check_plan(plan: Plan) -> None:
+    """Build the environment and every agent once, so that what cannot run is refused before anything is written.
+
+    Raises:
+        SpecificationError: naming the agent or argument.
+        PoolError: if the pool cannot be opened.
+    """
+    if plan.env not in IDS:
+        raise SpecificationError(f"no environment is called {plan.env!r}; known: {', '.join(IDS)}")
+    for name, value in (("queries", plan.queries), ("seeds", plan.seeds), ("batch size", plan.batch)):
+        if value < 1:
+            raise SpecificationError(f"{name} is {value}; it must be at least 1")
+    if plan.queries % plan.batch:
+        raise SpecificationError(f"{plan.queries} queries are not a multiple of the batch size {plan.batch}")
+    if len(set(plan.agents)) != len(plan.agents):
+        raise SpecificationError(f"an agent is named twice in {','.join(plan.agents)}")
+    reserved = {"budget", "num_envs", "reward", "text", "render_mode"} & set(plan.env_kwargs)
+    if reserved:
+        raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
+    problem = plan.problem(0)
+    for agent in plan.agents:
+        make_agent(plan, Task(agent, 0), problem)
+
+
+def make_agent(plan: Plan, task: Task, problem: Problem) -> Any:
+    """Build a task's agent.
+
+    Raises:
+        SpecificationError: in one line, if the name is unknown or the factory raises.
+    """
+    replica = task.agent.partition("@")[2]
+    if "@" in task.agent and not (replica.isdigit() and int(replica) > 0):
+        raise SpecificationError(f"agent {task.agent!r}: behind '@' stands the number of a replica, from 1")
+    factory = agent_factory(task.factory)
+    generator = problem.generator
+    try:
+        agent = factory(
+            prompt_dim=generator.prompt_dim,
+            candidate_dim=generator.candidate_dim,
+            n_candidates=generator.n_candidates,
+            batch_size=plan.batch,
+            budget=plan.queries,
+            seed=plan.agent_seed(task),
+        )
+    except SpecificationError:
+        raise
+    except Exception as error:
+        raise SpecificationError(
+            f"agent {task.agent!r}: its factory raised {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    missing = [name for name in ("select_pairs", "observe", "recommend") if not callable(getattr(agent, name, None))]
+    if missing:
+        raise SpecificationError(f"agent {task.agent!r}: what its factory returned lacks {', '.join(missing)}")
+    return agent
+
+
+def save_plan(plan: Plan, out: Path) -> Plan:
+    """Write the plan into a run directory, or join the one that is there.
+
+    An existing plan may be repeated (which resumes it) or widened by seeds and agents; anything else is refused.
+
+    Raises:
+        SpecificationError: naming what differs.
+    """
+    path = out / PLAN
+    if path.exists():
+        there = load_plan(out)
+        for name in ("env", "env_kwargs", "queries", "batch"):
+            if getattr(there, name) != getattr(plan, name):
+                raise SpecificationError(
+                    f"{out} holds runs with {name} {getattr(there, name)!r}, not {getattr(plan, name)!r}; give a new --out"
+                )
+        agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
+        plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds))
+        if plan.seeds == there.seeds and agents == there.agents:
+            return there
+    elif out.exists() and any(out.iterdir()):
+        raise SpecificationError(f"{out} is not empty and holds no {PLAN}; give a new --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(plan), indent=1) + "\n")
+    return plan
+
+
+def load_plan(out: Path) -> Plan:
+    """Read the plan of a run directory.
+
+    Raises:
+        SpecificationError: if there is none, or it cannot be read.
+    """
+    path = out / PLAN
+    try:
+        fields = json.loads(path.read_text())
+        return Plan(**{**fields, "agents": tuple(fields["agents"])})
+    except FileNotFoundError:
+        raise SpecificationError(f"{out} holds no {PLAN}; make runs with 'duelgym-bench run … --out {out}'") from None
+    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        raise SpecificationError(f"{path} cannot be read ({error}); it was not written by this version") from None
+
+
+def with_check(agents: Sequence[str]) -> tuple[str, ...]:
+    """Return the agents with a replica of the passive baseline, for the passive-against-passive check."""
+    baseline = baseline_of(agents)
+    if baseline is None or f"{baseline}@1" in agents:
+        return tuple(agents)
+    return (*agents, f"{baseline}@1")
+
+
+def baseline_of(agents: Sequence[str]) -> str | None:
+    """Return the first passive agent, with which all others are compared."""
+    return next((agent for agent in agents if "passive" in agent and "@" not in agent), None)

@@ -1,0 +1,261 @@
+"""The tables of a report, and their two plain forms: aligned text of at most 120 columns, and Markdown."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from duelgym_bench.curves import Summary
+from duelgym_bench.curves_summary import is_replica
+from duelgym_bench.ratio import FINAL, Ratio
+from duelgym_bench.scored import Results
+from duelgym_bench.statistics import Interval
+
+WIDTH = 120
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a note that says how to read it, a header, and rows whose first cell is a name."""
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def printable(text: str) -> str:
+    """Return ``text`` on one line, with everything a terminal or an XML reader could trip over replaced."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def decimals(value: float, *, signed: bool = False) -> str:
+    """Format a rate or a difference of rates with three decimals: ``.653``, ``+.041``."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:{'+' if signed else ''}.3f}".replace("0.", ".", 1)
+
+
+def with_interval(interval: Interval, *, signed: bool = False) -> str:
+    """Format an estimate and its interval: ``.653 [.641, .665]``."""
+    value, low, high = (decimals(float(x), signed=signed) for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def format_ratio(ratio: Ratio) -> str:
+    """Format a ratio: its median and interval, or what censoring leaves of them."""
+
+    def number(value: float) -> str:
+        return "n.r." if value == 0 or math.isinf(value) else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+    least, most = ratio.median
+    if least == 0:
+        return "undetermined" if math.isinf(most) else "not reached"
+    if math.isinf(most):
+        median = f">= {number(least)}"
+    elif number(least) == number(most):
+        median = number(least)
+    else:
+        median = f"{number(least)} to {number(most)}"
+    return f"{median} [{number(ratio.low)}, {number(ratio.high)}]"
+
+
+def tables(results: Results, summary: Summary) -> tuple[Table, ...]:
+    """Return the tables that there is something to fill with, in the order in which they are read."""
+    every = (_win(summary), _differences(summary), _ratios(results, summary), _check(summary))
+    every += (_common(summary), _cost(summary), _components(summary))
+    return tuple(table for table in every if table is not None and table.rows)
+
+
+def _counts(summary: Summary) -> tuple[str, ...]:
+    return tuple(f"{int(summary.checkpoints[k]):,}".replace(",", " ") for k in summary.columns)
+
+
+def _win(summary: Summary) -> Table:
+    rows = []
+    against_reference = any(agent.win_reference for agent in summary.agents)
+    for agent in sorted(summary.agents, key=lambda agent: -float(agent.area.value)):
+        row = [agent.agent, *(with_interval(agent.win[k]) for k in summary.columns), with_interval(agent.area)]
+        if against_reference:
+            row.append(with_interval(agent.win_reference[-1]) if agent.win_reference else MISSING)
+        rows.append(tuple(row))
+    for policy in summary.references:
+        row = [policy.name, with_interval(policy.win), *[""] * (len(summary.columns) - 1), with_interval(policy.area)]
+        if against_reference:
+            row.append(with_interval(policy.win_reference) if policy.win_reference else MISSING)
+        rows.append(tuple(row))
+    header = ("agent or policy", *_counts(summary), "area")
+    return Table(
+        "Win rate against a random other response, by number of labels",
+        "Best of N on assessment prompts; the area is under win rate against log labels, 0 = a win rate of .5, "
+        "1 = the oracle's. Policies that ask nothing have one win rate."
+        + (" Last column: against the pool's reference response, at the budget." if against_reference else ""),
+        header + (("against reference",) if against_reference else ()),
+        tuple(rows),
+    )
+
+
+def _differences(summary: Summary) -> Table:
+    rows = tuple(
+        (
+            f"{difference.agent} - {difference.against}",
+            difference.reward_model or "(differ)",
+            *(with_interval(difference.win[k], signed=True) for k in summary.columns),
+            with_interval(difference.area, signed=True),
+        )
+        for difference in summary.differences
+    )
+    return Table(
+        "Paired differences of win rate",
+        "Same seeds, same prompts. Where a reward model is named both use it, and the difference is the rule's effect; "
+        f"elsewhere rule and reward model differ together. {len(rows)} comparisons, not corrected for their number.",
+        ("difference", "reward model", *_counts(summary), "area"),
+        rows,
+    )
+
+
+def _ratios(results: Results, summary: Summary) -> Table:
+    def name(level: str) -> str:
+        at = decimals(float(summary.levels[level].value))
+        return f"{'final' if level == FINAL else level} ({at})"
+
+    note = (
+        f"Labels that {printable(results.baseline)} needs for a win rate, divided by those that the agent needs: median "
+        "over resamples and 95 % interval. final: the baseline's fitted win rate at the budget."
+    )
+    if len(summary.levels) > 1:
+        note += " Per cent: of the way from the baseline's start to the supervised reference."
+    note += (
+        " not reached: by the agent within the budget in most resamples; >=: the baseline does not reach it; "
+        "undetermined: neither need reach it; n.r.: that end of the interval lies beyond the budget."
+    )
+    rows = tuple(
+        (agent, *(format_ratio(of[level]) for level in summary.levels))
+        for agent, of in summary.ratios.items()
+        if not is_replica(agent, results.baseline)
+    )
+    return Table("Queries to a level, as a ratio to passive", note, ("agent", *map(name, summary.levels)), rows)
+
+
+def _check(summary: Summary) -> Table | None:
+    if summary.check is None:
+        return None
+    check = summary.check
+    decided = f"decided at level {check.level}" if check.level else "no level is reached often enough to decide"
+    return Table(
+        "Passive against itself",
+        f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1.",
+        ("replica", *summary.levels),
+        ((check.replica, *(format_ratio(summary.ratios[check.replica][level]) for level in summary.levels)),),
+    )
+
+
+def _common(summary: Summary) -> Table:
+    rows = [
+        (agent.agent, *(with_interval(agent.common[k]) for k in summary.columns))
+        for agent in summary.agents
+        if agent.common is not None
+    ]
+    return Table(
+        "Win rate of the common learner",
+        "One fixed reward model fitted from scratch to the first labels of each agent's log: the data without the learner.",
+        ("labels of", *_counts(summary)),
+        tuple(rows),
+    )
+
+
+def _cost(summary: Summary) -> Table:
+    budget = max(summary.budget, 1)
+
+    def count(name: str) -> Callable[..., str]:
+        return lambda agent: f"{agent.counters[name]:.0f}" if name in agent.counters else MISSING
+
+    def share(name: str) -> Callable[..., str]:
+        return lambda agent: f"{100 * agent.counters[name] / budget:.1f}" if name in agent.counters else MISSING
+
+    def regret(kind: str) -> Callable[..., str]:
+        return lambda agent: f"{float(agent.regret[kind].value[-1]):.1f}" if kind in agent.regret else MISSING
+
+    cells: dict[str, Callable[..., str]] = {
+        "average regret": regret("average"),
+        "strong": regret("strong"),
+        "weak": regret("weak"),
+        "simple regret": lambda agent: with_interval(agent.simple_regret[-1]),
+        "repeated %": share("repeated_pairs"),
+        "self-duels %": share("self_duels"),
+        "retries": count("retries"),
+        "fallbacks": count("fallbacks"),
+        "s / 1 000": lambda agent: f"{sum(agent.seconds_per_1000.get(part, 0.0) for part in ('select', 'learn')):.1f}",
+    }
+    return Table(
+        "Regret and cost",
+        f"Means per run, at {budget} labels. Regrets are in win probability: cumulative, and simple that of the final "
+        "recommendation. Retries and fallbacks as agents report them. s / 1 000: seconds of selecting and learning per "
+        "1 000 labels.",
+        ("agent", *cells),
+        tuple((agent.agent, *(cell(agent) for cell in cells.values())) for agent in summary.agents),
+    )
+
+
+def _components(summary: Summary) -> Table:
+    def points(value: float) -> str:
+        return f"{value:.4f}".replace("0.", ".", 1)
+
+    return Table(
+        "Where the uncertainty comes from",
+        "Standard deviation of the win rate at the budget, over resamples of seeds alone, prompts alone, and both."
+        + (" With one seed nothing is known of the variance between seeds." if summary.n_seeds == 1 else ""),
+        ("win rate of", "seeds", "prompts", "both"),
+        tuple((part.name, points(part.seeds), points(part.prompts), points(part.both)) for part in summary.components),
+    )
+
+
+def as_text(table: Table, width: int = WIDTH) -> str:
+    """Return the table as aligned text, no line wider than ``width``: long names are cut in the middle, columns that
+    do not fit go on below under the same names.
+    """
+    columns = list(zip(table.header, *table.rows, strict=True))
+    columns = [tuple(printable(cell) for cell in column) for column in columns]
+    widths = [max(map(len, column)) for column in columns]
+    name_width = min(widths[0], max(24, width - sum(w + 2 for w in widths[1:])), 48)
+    names = [_cut(name, name_width).ljust(name_width) for name in columns[0]]
+    lines = [printable(table.title), *textwrap.wrap(printable(table.note), width), ""]
+    start = 1
+    while start < len(columns):
+        stop, used = start, name_width
+        while stop < len(columns) and (stop == start or used + widths[stop] + 2 <= width):
+            used += widths[stop] + 2
+            stop += 1
+        for row, name in enumerate(names):
+            cells = (columns[k][row].ljust(widths[k]) for k in range(start, stop))
+            lines.append("  ".join([name, *cells]).rstrip()[:width])
+            if row == 0:
+                lines.append("-" * min(used, width))
+        lines.append("")
+        start = stop
+    return "\n".join(lines)
+
+
+def _cut(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    return text[: (width - 3) // 2] + "..." + text[len(text) - (width - 3 - (width - 3) // 2) :]
+
+
+def as_markdown(table: Table) -> str:
+    """Return the table as Markdown, every cell escaped."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(map(_escape_markdown, cells)) + " |"
+
+    rule = "| --- |" + " --- |" * (len(table.header) - 1)
+    rows = [line(row) for row in table.rows]
+    title, note = _escape_markdown(table.title), _escape_markdown(table.note)
+    return "\n".join([f"**{title}.** {note}", "", line(table.header), rule, *rows, ""])
+
+
+def _escape_markdown(text: str) -> str:
+    return "".join(f"\\{character}" if character in "\\`*_|<>[]#" else character for character in printable(text))

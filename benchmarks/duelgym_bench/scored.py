@@ -1,0 +1,96 @@
+"""What scoring a run's logs yields, and what statistics and reports start from: plain numbers, no paths, no agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """One agent on one seed index.
+
+    Attributes:
+        agent: name, such as ``"ee2024-passive"``. ``"ee2024-passive@1"`` is a replica: the same agent with another
+            seed of its own on the same environment seeds, for the check of passive against itself.
+        rule: exploration rule; None for custom agents.
+        reward_model: reward model; None for custom agents.
+        seed_index: position of the environment's seed in the run's list of seeds.
+        prompt_group: runs with an equal group share their assessment prompts (``"fold 3"``, ``"seed 7"``).
+        checkpoints: query counts at which the agent was assessed, log-spaced, starting with 0.
+        win: probability per assessment prompt, in [0, 1], that the recommendation beats a uniformly drawn other
+            candidate.
+        win_reference: the same against the pool's reference response, where it has one.
+        common: ``win`` of the common learner fitted to the first logged labels, as many as the checkpoint says.
+        simple_regret: regret of the recommendation, per assessment prompt, in win probability.
+        regret: cumulative ``"average"``, ``"strong"`` and ``"weak"`` regret up to each checkpoint, in win probability.
+        counters: ``self_duels`` and ``repeated_pairs`` (counted in the log), ``retries`` and ``fallbacks`` (as the
+            agent reports them).
+        seconds: wall time spent in ``select``, ``simulate``, ``learn`` and ``assess``.
+    """
+
+    agent: str
+    rule: str | None
+    reward_model: str | None
+    seed_index: int
+    prompt_group: str
+    checkpoints: Int64[np.ndarray, " checkpoints"]
+    win: Float64[np.ndarray, "checkpoints prompts"]
+    win_reference: Float64[np.ndarray, "checkpoints prompts"] | None
+    common: Float64[np.ndarray, "checkpoints prompts"] | None
+    simple_regret: Float64[np.ndarray, "checkpoints prompts"]
+    regret: Mapping[str, Float64[np.ndarray, " checkpoints"]]
+    counters: Mapping[str, int]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class References:
+    """What stands beside every curve: policies that ask nothing, and ceilings; win rates per prompt of each group.
+
+    Attributes:
+        policies: zero-query policy (``"uniform"``, ``"constant index"``, ...) -> prompt group -> win per prompt.
+        policies_reference: the same against the pool's reference response, where it has one.
+        oracle: prompt group -> win of the best candidate.
+        supervised: prompt group -> win of the supervised reference, which saw all learning utilities.
+        supervised_label: what the supervised reference is.
+        bits_per_label: mean bits, in [0, 1], that the label of a random pair can carry at most.
+    """
+
+    policies: Mapping[str, Mapping[str, Float64[np.ndarray, " prompts"]]]
+    policies_reference: Mapping[str, Mapping[str, Float64[np.ndarray, " prompts"]]] | None
+    oracle: Mapping[str, Float64[np.ndarray, " prompts"]]
+    supervised: Mapping[str, Float64[np.ndarray, " prompts"]] | None
+    supervised_label: str
+    bits_per_label: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All scored runs of one environment, with what is needed to say where they came from.
+
+    Attributes:
+        title: name of the suite or environment.
+        command: the command line that produced the runs.
+        versions: distribution -> version.
+        specification: the environment's full specification, plain JSON.
+        tuned: whether the agents' settings were tuned on the ``tune`` split.
+        baseline: agent name of the passive baseline.
+        runs: one entry per agent and seed index.
+        references: zero-query policies and ceilings.
+    """
+
+    title: str
+    command: str
+    versions: Mapping[str, str]
+    specification: Mapping[str, object]
+    tuned: bool
+    baseline: str
+    runs: tuple[RunScores, ...]
+    references: References

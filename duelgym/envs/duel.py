@@ -1,0 +1,183 @@
+"""One question at a time: the Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from duelgym.agent import PREFERENCE_NONE
+from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.rendering import ansi, pixels
+from duelgym.envs.session import DuelSession, checked_pairs, checked_settings
+from duelgym.envs.spaces import observation_space
+from duelgym.errors import SpecificationError
+from duelgym.metrics.judged import Judged
+
+Observation = dict[str, Any]
+
+
+class DuelEnv(gym.Env[Observation, np.ndarray]):
+    """A contextual dueling bandit: a prompt with N candidate responses; the action is the pair to compare next.
+
+    **Action** ``MultiDiscrete([N, N])``: positions (first shown, second shown). A pair (i, i) is legal, costs a query,
+    is a fair coin and is counted. Anything not integral, of another shape or out of range raises
+    ``gymnasium.error.InvalidAction`` and costs nothing.
+
+    **Observation** ``Dict``: ``prompt`` Box (d,) and ``candidates`` Box (N, d), float32 in [-1, 1]; ``last_pair``, the pair
+    just asked ((0, 0) before the first query); ``preference``: 0 the first won, 1 the second won, 2 none (at reset, or no
+    answer), 3 tie. The preference belongs to the previous prompt. With ``text=True`` also ``prompt_text`` and
+    ``candidate_texts``.
+
+    **Reward** ``"regret"``: minus the average regret of the pair, -(Δ_i + Δ_j)/2 with Δ_i = P(winner beats i) - 1/2, in
+    [-0.5, 0]; highest for the best candidate against itself, which teaches nothing: it scores, it is not the goal.
+    ``"zero"``: always 0. Actions do not move contexts, so gamma = 0 suits learners that treat this as a bandit.
+
+    **Episode**: one hidden rater, one budget of T queries, truncated at T; never terminated. Questions and label noise of
+    query t depend on the seed and t alone. ``info`` has ``prompt_id`` and ``candidate_ids`` (for logs; agents never get them),
+    ``queries`` and ``self_duels`` so far.
+
+    **Ids**: ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
+    ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
+    ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1).
+
+    Args:
+        problem: name of the problem (set by the id), or a :class:`Problem`.
+        budget: T, number of queries of an episode.
+        reward: ``"regret"`` or ``"zero"``.
+        text: add strings to the observation.
+        render_mode: None, ``"ansi"`` or ``"rgb_array"``.
+        **arguments: of the problem: ``n_candidates`` (None: all), ``rater`` (None: from the seed), ``temperature`` or
+            ``simulator`` (a list such as ``[{"name": "bradley_terry", "temperature": 2.0}]``), and those of the id.
+
+    Raises:
+        SpecificationError: on an argument that is not allowed.
+        PoolError: if the pool cannot be opened.
+
+    Version history: v0, first.
+    """
+
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012 (gymnasium's own form)
+
+    def __init__(
+        self,
+        problem: str | Problem,
+        *,
+        budget: int = 6400,
+        reward: str = "regret",
+        text: bool = False,
+        render_mode: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        checked_settings(budget, reward, batch=1)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise SpecificationError(f"render_mode is {render_mode!r}; known: ansi, rgb_array, or none")
+        self.problem = build_problem(problem, arguments) if isinstance(problem, str) else problem
+        self.budget = int(budget)
+        self.render_mode = render_mode
+        self._reward = reward
+        self._text = text
+        generator = self.problem.generator
+        self.n_candidates = generator.n_candidates
+        self.action_space = spaces.MultiDiscrete([self.n_candidates, self.n_candidates])
+        self.observation_space = observation_space(
+            prompt_dim=generator.prompt_dim,
+            candidate_dim=generator.candidate_dim,
+            n_candidates=self.n_candidates,
+            text=text,
+        )
+        self._session: DuelSession | None = None
+        self._asked: Judged | None = None
+        self._answered: tuple[Judged, tuple[int, int], int] | None = None
+
+    @property
+    def session(self) -> DuelSession:
+        """The running episode; evaluation code reads it, agents never see it."""
+        if self._session is None:
+            raise gym.error.ResetNeeded("call reset() before anything else")
+        return self._session
+
+    @property
+    def asked(self) -> Judged:
+        """The question now shown, as the environment's side knows it; agents never see this."""
+        if self._asked is None:
+            raise gym.error.ResetNeeded("call reset() before anything else")
+        return self._asked
+
+    @property
+    def last_answer(self) -> dict[str, Any]:
+        """The last query's ``last_pair`` and ``preference``, as the unwrapped observation shows them."""
+        if self._answered is None:
+            raise gym.error.ResetNeeded("no query has been asked yet in this episode")
+        _, pair, preference = self._answered
+        return {"last_pair": pair, "preference": preference}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode: draw the hidden rater, and show the first question."""
+        super().reset(seed=seed)
+        self._session = DuelSession(self.problem, budget=self.budget, reward=self._reward, rng=self.np_random)
+        self._asked, self._answered = self._session.ask(1), None
+        return self._observation(self._asked, (0, 0), PREFERENCE_NONE), self._info(self._asked)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Ask for the label of a pair, and show the answer with the next question."""
+        session, asked = self.session, self.asked
+        if session.queries >= self.budget:
+            raise gym.error.ResetNeeded(f"the budget of {self.budget} queries is spent: call reset()")
+        pairs = checked_pairs(np.asarray(action)[None], batch=1, n_candidates=self.n_candidates)
+        preferences, rewards = session.answer(asked, pairs)
+        pair, preference = (int(pairs[0, 0]), int(pairs[0, 1])), int(preferences[0])
+        self._answered = (asked, pair, preference)
+        self._asked = session.ask(1)
+        observation = self._observation(self._asked, pair, preference)
+        return observation, float(rewards[0]), False, session.queries >= self.budget, self._info(self._asked)
+
+    def texts(
+        self, prompt_id: int | None = None, candidate_ids: Sequence[int] | None = None
+    ) -> tuple[str, tuple[str, ...]]:
+        """Return a prompt and its responses as strings; by default those now shown, in the order shown."""
+        if prompt_id is None or candidate_ids is None:
+            questions = self.asked.questions
+            return self.problem.generator.texts(int(questions.prompt_ids[0]), questions.candidate_ids[0])
+        return self.problem.generator.texts(prompt_id, np.asarray(candidate_ids, dtype=np.int64))
+
+    def render(self) -> Any:
+        """Return a picture of the last query, or of the first question before any."""
+        if self.render_mode is None or self._asked is None:
+            gym.logger.warn("render() needs render_mode='ansi' or 'rgb_array', and a reset() first")
+            return None
+        shown, pair, preference = self._answered or (self._asked, None, PREFERENCE_NONE)
+        if self.render_mode == "rgb_array":
+            return pixels(self.problem.generator.contexts(shown.questions).candidates[0], pair, preference)
+        ids = shown.questions.candidate_ids[0]
+        prompt, responses = self.problem.generator.texts(
+            int(shown.questions.prompt_ids[0]), ids[list(pair)] if pair is not None else ids[:0]
+        )
+        both = (responses[0], responses[1]) if pair is not None else None
+        return ansi(prompt, both, pair or (0, 0), preference, self.session.queries)
+
+    def _observation(self, asked: Judged, pair: tuple[int, int], preference: int) -> Observation:
+        contexts = self.problem.generator.contexts(asked.questions, texts=self._text)
+        observation: Observation = {
+            "prompt": contexts.prompts[0],
+            "candidates": contexts.candidates[0],
+            "last_pair": np.array(pair, dtype=np.int64),
+            "preference": np.int64(preference),
+        }
+        if contexts.prompt_texts is not None and contexts.candidate_texts is not None:
+            observation["prompt_text"] = contexts.prompt_texts[0]
+            observation["candidate_texts"] = contexts.candidate_texts[0]
+        return observation
+
+    def _info(self, asked: Judged) -> dict[str, Any]:
+        return {
+            "prompt_id": int(asked.questions.prompt_ids[0]),
+            "candidate_ids": asked.questions.candidate_ids[0].copy(),
+            "queries": self.session.queries,
+            "self_duels": self.session.self_duels,
+        }

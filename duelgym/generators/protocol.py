@@ -1,0 +1,73 @@
+"""What a candidate generator must offer to the environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from duelgym.agent import Contexts
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Prompts and candidate responses by identity, in the order in which they will be shown.
+
+    Attributes:
+        prompt_ids: row of the pool; number of the question where every question is drawn afresh.
+        candidate_ids: columns of the pool in shown order.
+        features: (prompts, candidates) where they are drawn afresh and held nowhere else, else None.
+    """
+
+    prompt_ids: Int64[np.ndarray, " batch"]
+    candidate_ids: Int64[np.ndarray, "batch n_candidates"]
+    features: tuple[Float32[np.ndarray, "batch d"], Float32[np.ndarray, "batch n_candidates d"]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids)
+
+
+class QuestionStream(Protocol):
+    """The questions of one episode. Drawing 8 at once gives what drawing 1 eight times gives."""
+
+    def draw(self, n: int) -> Questions:
+        """Return the next n questions."""
+        ...
+
+
+class CandidateGenerator(Protocol):
+    """Gives N responses for prompts, and their embeddings.
+
+    Attributes:
+        prompt_dim: dimension of a prompt's embedding.
+        candidate_dim: dimension of a response's embedding.
+        n_candidates: N, the number of candidates shown with every prompt.
+        n_folds: into how many assessment folds the prompts are divided (1: no cross-fitting).
+    """
+
+    prompt_dim: int
+    candidate_dim: int
+    n_candidates: int
+    n_folds: int
+
+    def stream(self, rng: np.random.Generator) -> QuestionStream:
+        """Return the endless stream of one episode's questions; all its draws come from ``rng``."""
+        ...
+
+    def assessment(self, rng: np.random.Generator) -> Questions:
+        """Return the held-out questions on which recommendations are scored, candidates in permuted order."""
+        ...
+
+    def contexts(self, questions: Questions, *, texts: bool = False) -> Contexts:
+        """Return what agents see of these questions: fresh arrays, in [-1, 1]."""
+        ...
+
+    def texts(self, prompt_id: int, candidate_ids: Int64[np.ndarray, " n"]) -> tuple[str, tuple[str, ...]]:
+        """Return the prompt and the named responses as strings."""
+        ...
+
+    def fingerprint(self, questions: Questions) -> bytes:
+        """Return bytes that are equal exactly if the same prompts and candidates are shown in the same order."""
+        ...

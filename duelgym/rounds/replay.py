@@ -1,0 +1,130 @@
+"""Replay: rebuild the environment from a log's header and play the logged pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+
+from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.session import DuelSession, checked_pairs
+from duelgym.errors import DuelgymError, LogError
+from duelgym.metrics.judged import Judged
+from duelgym.rounds.queries import QueryLog, read_queries
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What replaying a log showed.
+
+    Attributes:
+        queries: how many queries were reproduced, every context and every preference.
+        complete: the log holds the whole budget.
+        torn: a sentence about a torn end, or None.
+    """
+
+    queries: int
+    complete: bool
+    torn: str | None
+
+
+def problem_of(header: Mapping[str, Any], pool: Path | None) -> Problem:
+    """Build the problem that a log's header names.
+
+    Args:
+        header: first line of a query log.
+        pool: where the recorded candidates are on this machine; needed exactly if the header names a pool.
+
+    Raises:
+        LogError: if the pool is not given, or is another than the log's.
+    """
+    arguments = dict(header["specification"])
+    name = arguments.pop("problem", None)
+    recorded = arguments.pop("pool", None)
+    if recorded is not None:
+        if pool is None:
+            raise LogError(f"the log was made on pool {recorded['name']!r}; name its directory with --pool DIR")
+        arguments["pool"] = str(pool)
+    problem = build_problem(str(name), arguments)
+    if recorded is not None and problem.pool is not None:
+        if problem.pool.sha256 != recorded["sha256"]:
+            raise LogError(
+                f"pool {pool} has sha256 {problem.pool.sha256[:16]}…, the log's has {recorded['sha256'][:16]}…; give the pool "
+                "that the run was made on"
+            )
+        problem.pool.verify()
+    return problem
+
+
+def replayed(log: QueryLog, problem: Problem, session: DuelSession, where: str) -> Iterator[tuple[int, Judged]]:
+    """Play a log's pairs, yielding (first query, questions) a batch, after checking that all agree bit for bit.
+
+    Raises:
+        LogError: naming the first line that differs.
+    """
+    batch, digest = int(log.header["batch"]), hashlib.sha256()
+    for start in range(0, len(log), batch):
+        rows = slice(start, start + batch)
+        asked = session.ask(batch)
+        here = len(log.pairs[rows])
+        if here < batch:
+            raise LogError(f"{where}: the last batch has {here} queries of {batch}; lines are missing at the end")
+        digest.update(problem.generator.fingerprint(asked.questions))
+        last = start + batch - 1
+        try:
+            pairs = checked_pairs(log.pairs[rows], batch=batch, n_candidates=problem.generator.n_candidates)
+        except Exception as error:
+            raise LogError(f"{where}: illegal pair in queries {start} to {last}: {error}") from None
+        preferences, _ = session.answer(asked, pairs)
+        candidates = np.take_along_axis(asked.questions.candidate_ids, pairs, axis=1)
+        for name, mine, logged in (
+            ("prompt", asked.questions.prompt_ids, log.prompt_ids[rows]),
+            ("candidates", candidates, log.candidate_ids[rows]),
+            ("preference", preferences, log.preferences[rows]),
+        ):
+            wrong = np.flatnonzero((np.asarray(mine).reshape(batch, -1) != logged.reshape(batch, -1)).any(axis=1))
+            if len(wrong):
+                t = start + int(wrong[0])
+                raise LogError(
+                    f"{where}, line {t + 2}: query {t} logs {name} {logged[wrong[0]].tolist()}, replay gives "
+                    f"{np.asarray(mine)[wrong[0]].tolist()}"
+                )
+        if log.digests.get(last) != digest.hexdigest()[:16]:
+            raise LogError(
+                f"{where}, line {last + 2}: digest {log.digests.get(last)!r} at query {last}, replay gives "
+                f"{digest.hexdigest()[:16]!r}: other contexts were shown"
+            )
+        yield start, asked
+
+
+def begin(header: Mapping[str, Any], problem: Problem) -> DuelSession:
+    """Return the episode that a header names, at its first question."""
+    rng, _ = seeding.np_random(int(header["seed"]))
+    return DuelSession(problem, budget=int(header["budget"]), reward="zero", rng=rng)
+
+
+def replay(path: Path, *, pool: Path | None = None) -> ReplayReport:
+    """Rebuild the environment of a log and reproduce every context and preference bit for bit.
+
+    Raises:
+        LogError: naming the first line that is not reproduced.
+        PoolError: if the pool is damaged.
+    """
+    log = read_queries(path)
+    missing = [key for key in ("budget", "batch", "seed", "specification") if key not in log.header]
+    if missing:
+        raise LogError(f"{path}, line 1: the header lacks {', '.join(missing)}")
+    try:
+        problem = problem_of(log.header, pool)
+    except LogError:
+        raise
+    except DuelgymError as error:
+        raise LogError(f"{path}, line 1: the environment cannot be rebuilt: {error}") from None
+    for _ in replayed(log, problem, begin(log.header, problem), str(path)):
+        pass
+    return ReplayReport(len(log), len(log) == int(log.header["budget"]), log.torn)
