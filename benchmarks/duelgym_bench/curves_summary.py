@@ -58,7 +58,11 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
         references=_references(results.references, references, groups, draws),
         differences=tuple(
             Difference(
-                agent, against, model, Interval.of(wins[agent] - wins[against]), Interval.of(areas[agent] - areas[against])
+                agent,
+                against,
+                model,
+                Interval.of(wins[agent] - wins[against]),
+                Interval.of(areas[agent] - areas[against]),
             )
             for agent, against, model in pairs
         ),
@@ -109,7 +113,9 @@ def _aligned(results: Results) -> tuple[dict[str, list[RunScores]], dict[str, in
     sizes: dict[str, int] = {}
     for run in base:
         if sizes.setdefault(run.prompt_group, run.win.shape[1]) != run.win.shape[1]:
-            raise DuelgymError(f"runs of prompt group {run.prompt_group!r} have different numbers of assessment prompts")
+            raise DuelgymError(
+                f"runs of prompt group {run.prompt_group!r} have different numbers of assessment prompts"
+            )
         if not np.array_equal(run.checkpoints, base[0].checkpoints):
             raise DuelgymError(f"seed index {run.seed_index} was assessed at other checkpoints than the first one")
     return runs, sizes

@@ -1,0 +1,275 @@
+"""The pictures of a report: curves with interval bands, and on every one the references that stand beside them.
+
+One drawing serves the files (SVG and PNG), and, in a wide and a narrow form, the page, which sets its own colours.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from duelgym_bench.curves import ORACLE, SUPERVISED, Summary
+from duelgym_bench.curves_summary import is_replica
+from duelgym_bench.ratio import isotonic_fit
+from duelgym_bench.report_tables import cut, decimals, printable
+from duelgym_bench.statistics import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from duelgym_bench.scored import Results
+
+Form = Literal["file", "wide", "narrow"]
+PictureName = Literal["curves", "common_learner", "regret"]
+INK, MUTED, GRID = "#1c1d21", "#6a6c75", "#dfe0e4"
+# Told apart with any common colour blindness, and each at least 3:1 against white; line styles tell them apart in grey.
+COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5f6b1f", "#8c3b3b")
+DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
+REFERENCE_DASHES = ((0, (1, 2)), (0, (5, 4)), (0, (9, 3, 1, 3)), (0, (3, 5)), (0, (1, 4)), (0, (12, 3)))
+_STYLE = {
+    "font.size": 9,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "svg.hashsalt": "duelgym",
+    "svg.fonttype": "path",
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one picture shows.
+
+    Attributes:
+        heading: its title, after the environment's.
+        ylabel: what the vertical axis measures, with its unit.
+        curves: agent -> curve over the checkpoints.
+        references: name -> value, drawn as level lines.
+        from_zero: whether the curves have a value at no label.
+    """
+
+    heading: str
+    ylabel: str
+    curves: dict[str, Interval]
+    references: dict[str, float]
+    from_zero: bool
+
+
+def picture(name: PictureName, results: Results, summary: Summary) -> Picture | None:
+    """Return what the picture of that name shows; None where there is nothing to show."""
+    agents = [agent for agent in summary.agents if not is_replica(agent.agent, results.baseline)]
+    references = {reference.name: float(reference.win.value) for reference in summary.references}
+    if name == "curves":
+        curves = {agent.agent: agent.win for agent in agents}
+        return Picture(
+            "win rate by number of labels", "win rate against a random other response", curves, references, True
+        )
+    if name == "common_learner":
+        curves = {agent.agent: agent.common for agent in agents if agent.common is not None}
+        heading = "win rate of one common learner, trained on each agent's labels"
+        return Picture(heading, "win rate of the common learner", curves, references, True) if curves else None
+    asked = np.maximum(summary.checkpoints, 1)
+    curves = {
+        agent.agent: Interval(*(of / asked for of in (average.value, average.low, average.high)))
+        for agent in agents
+        if (average := agent.regret.get("average")) is not None
+    }
+    heading = "average regret per label, over the labels so far"
+    references = {f"{ORACLE} (both responses)": 0.0}
+    return Picture(heading, "average regret per label (win probability)", curves, references, False) if curves else None
+
+
+def caption(results: Results, summary: Summary) -> str:
+    """Return what every picture says below: seeds, intervals, and what the labels can carry."""
+    seeds = f"{summary.n_seeds} seed{'s' * (summary.n_seeds != 1)}"
+    bits = decimals(results.references.bits_per_label)
+    return (
+        f"Bands: 95 % intervals over {seeds} and {summary.n_prompts} assessment prompts. "
+        f"The label of a random pair carries at most {bits} bits on average."
+    )
+
+
+def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file") -> Figure:
+    """Draw a picture: wide with labels beside the curves' ends, or narrow with a legend below.
+
+    The wide form for a file carries its caption; beside the other two the page prints it.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    narrow = form == "narrow"
+    names = sorted(shown.curves, key=lambda name: -float(shown.curves[name].value[-1]))
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        n_lines = len(names) + len(shown.references)
+        height = 3.75 + 0.143 * n_lines if narrow else max(5.4, 1.4 + 0.19 * n_lines)
+        figure = Figure(figsize=(3.7 if narrow else 9.6, height))
+        axes = figure.add_subplot()
+        keep = slice(None) if shown.from_zero else summary.checkpoints > 0
+        x = _positions(summary)[keep]
+        styles = _styles(results, summary)
+        handles = []
+        for name in names:
+            curve = shown.curves[name]
+            colour, dash, width = styles[name]
+            axes.fill_between(x, curve.low[keep], curve.high[keep], color=colour, alpha=0.11, linewidth=0)
+            marker = "o" if len(x) == 1 else None
+            (line,) = axes.plot(x, curve.value[keep], color=colour, linestyle=dash, linewidth=width, marker=marker)
+            handles.append((line, f"{_short(name)} {decimals(float(curve.value[-1]))}"))
+        _frame(axes, shown, summary, narrow, keep)
+        handles += _references(axes, shown)
+        title = f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}"
+        if narrow:
+            below = 0.143 * n_lines + 0.65
+            figure.subplots_adjust(left=0.16, right=0.97, top=1 - 0.62 / height, bottom=below / height)
+            figure.legend(
+                [line for line, _ in handles],
+                [text for _, text in handles],
+                loc="lower left",
+                bbox_to_anchor=(0.0, 0.0),
+                fontsize=8,
+                labelspacing=0.25,
+                handlelength=3.2,
+            )
+            figure.text(0.02, 1 - 0.2 / height, cut(title, 44), fontsize=9.5, weight="bold")
+            figure.text(0.02, 1 - 0.4 / height, cut(shown.heading, 60), fontsize=7.5)
+        else:
+            longest = max(len(text) for _, text in handles)
+            right = 1 - (0.45 + longest * 0.068) / 9.6
+            figure.subplots_adjust(
+                left=0.075, right=right, top=1 - 0.5 / height, bottom=(0.85 if form == "file" else 0.5) / height
+            )
+            _label_ends(axes, shown, handles, names)
+            figure.text(0.012, 1 - 0.27 / height, cut(f"{title}: {shown.heading}", 110), fontsize=11, weight="bold")
+            if form == "file":
+                figure.text(0.012, 0.13 / height, caption(results, summary), fontsize=8, color=MUTED)
+    return figure
+
+
+def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
+    """Return the figure as bytes that depend on nothing but the figure (no date, no random identifiers)."""
+    import matplotlib as mpl
+
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type") if file_format == "svg" else ("Software",))
+    buffer = io.BytesIO()
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure.savefig(buffer, format=file_format, dpi=160, metadata=metadata, transparent=file_format == "svg")
+    return buffer.getvalue()
+
+
+def _positions(summary: Summary) -> Float64[np.ndarray, " checkpoints"]:
+    """Return where checkpoints stand on the axis: no label at all stands at half the first number of labels."""
+    positive = summary.checkpoints[summary.checkpoints > 0]
+    return np.where(summary.checkpoints > 0, summary.checkpoints, positive[0] / 2 if len(positive) else 1.0)
+
+
+def _styles(results: Results, summary: Summary) -> dict[str, tuple[str, object, float]]:
+    """Return colour, dashes and line width of each agent: the baseline in ink, the others by order of appearance."""
+    others = [agent.agent for agent in summary.agents if agent.agent != results.baseline]
+    styles: dict[str, tuple[str, object, float]] = {results.baseline: (INK, "-", 2.0)}
+    for k, name in enumerate(others):
+        dash = DASHES[(k + k // len(COLOURS)) % len(DASHES)]
+        styles[name] = (COLOURS[k % len(COLOURS)], dash, 1.8)
+    return styles
+
+
+def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: slice | Float64[np.ndarray, " c"]) -> None:
+    """Set the axes: log labels with a place for none, and a range that the curves fill."""
+    x = _positions(summary)[keep]
+    axes.set_xscale("log")
+    axes.set_xlim((x[0], x[-1]) if len(x) > 1 else (x[0] / 2, x[0] * 2))
+    steps = (1,) if narrow and x[-1] / x[0] > 100 else (1, 3) if narrow or x[-1] / x[0] > 3000 else (1, 2, 5)
+    first = summary.checkpoints[summary.checkpoints > 0][:1]
+    ticks = [step * 10.0**power for power in range(8) for step in steps]
+    ticks = [tick for tick in ticks if (first[0] if len(first) else 1) <= tick <= x[-1]]
+    if len(ticks) < 2:
+        ticks = [float(count) for count in summary.checkpoints[summary.checkpoints > 0]]
+    labels = [f"{tick:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") for tick in ticks]
+    if shown.from_zero and summary.checkpoints[0] == 0:
+        ticks, labels = [x[0], *ticks], ["0", *labels]
+    axes.set_xticks(ticks, labels)
+    axes.minorticks_off()
+    axes.set_xlabel("labels (log scale)")
+    axes.set_ylabel(shown.ylabel, fontsize=8 if narrow else 9)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    low = min(float(curve.low[keep].min()) for curve in shown.curves.values())
+    high = max(float(curve.high[keep].max()) for curve in shown.curves.values())
+    low, high = min(low, (low + high) / 2 - 0.01), max(high, (low + high) / 2 + 0.01)
+    span = high - low
+    # A reference is drawn where it stands as long as it leaves the curves most of the height, else noted at the edge.
+    near = [value for value in shown.references.values() if low - 0.45 * span <= value <= high + 0.45 * span]
+    low, high = min([low, *near]), max([high, *near])
+    axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
+
+
+def _references(axes: Axes, shown: Picture) -> list[tuple[object, str]]:
+    """Draw the references as thin lines; return (line, text) of each, highest first."""
+    low, high = axes.get_ylim()
+    drawn = []
+    for k, (name, value) in enumerate(shown.references.items()):
+        dash = (
+            (0, (1, 1))
+            if name == ORACLE
+            else "-"
+            if name == SUPERVISED
+            else REFERENCE_DASHES[k % len(REFERENCE_DASHES)]
+        )
+        arrow = "" if low <= value <= high else " \N{UPWARDS ARROW}" if value > high else " \N{DOWNWARDS ARROW}"
+        line = axes.axhline(value, color=MUTED, linewidth=0.8, linestyle=dash, zorder=1)
+        drawn.append((value, line, f"{_short(name)} {decimals(value)}{arrow}"))
+    return [(line, text) for _, line, text in sorted(drawn, key=lambda item: -item[0])]
+
+
+def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[object, str]], names: Sequence[str]) -> None:
+    """Write each line's label beside its end, moved apart where labels would touch, with a thread back to the line."""
+    from matplotlib.transforms import blended_transform_factory
+
+    figure = axes.get_figure()
+    box = axes.get_position()
+    points = box.height * figure.get_size_inches()[1] * 72
+    low, high = axes.get_ylim()
+    ends = [float(shown.curves[name].value[-1]) for name in names]
+    ends += sorted(shown.references.values(), reverse=True)
+    wanted = np.clip((np.array(ends) - low) / (high - low), 0, 1) * points
+    order = np.argsort(wanted, kind="stable")
+    places = np.empty(len(wanted))
+    places[order] = spread(wanted[order], gap=min(12.5, points / max(len(wanted) - 1, 1)), length=points)
+    transform = blended_transform_factory(axes.transAxes, axes.transAxes)
+    for k, (line, text) in enumerate(handles):
+        colour = line.get_color()  # type: ignore[attr-defined]
+        heights = [wanted[k] / points, places[k] / points]
+        axes.plot([1.0, 1.025], heights, transform=transform, color=colour, linewidth=0.7, clip_on=False)
+        style = "normal" if k < len(names) else "italic"
+        axes.text(1.03, heights[1], text, transform=transform, va="center", fontsize=8.5, color=colour, style=style)
+
+
+def spread(wanted: Float64[np.ndarray, " labels"], gap: float, length: float) -> Float64[np.ndarray, " labels"]:
+    """Return places in [0, length] at least ``gap`` apart and nearest, in least squares, to the rising ``wanted``."""
+    steps = gap * np.arange(len(wanted))
+    return np.clip(isotonic_fit((wanted - steps)[None])[0], 0, length - steps[-1]) + steps
+
+
+def _short(name: str) -> str:
+    return cut(printable(name), 30)

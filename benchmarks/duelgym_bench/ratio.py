@@ -104,9 +104,7 @@ class Ratio:
         return self.median[0] == self.median[1]
 
 
-def ratio(
-    passive: Float64[np.ndarray, " draws"], agent: Float64[np.ndarray, " draws"], budget: int
-) -> Ratio:
+def ratio(passive: Float64[np.ndarray, " draws"], agent: Float64[np.ndarray, " draws"], budget: int) -> Ratio:
     """Return T_passive / T_agent over the resamples (row 0, the data as they are, is left out).
 
     Args:

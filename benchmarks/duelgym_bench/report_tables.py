@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from duelgym_bench.curves import Summary
+from duelgym_bench.curves import Difference, Summary
 from duelgym_bench.curves_summary import is_replica
 from duelgym_bench.ratio import FINAL, Ratio
 from duelgym_bench.scored import Results
@@ -36,37 +36,40 @@ def decimals(value: float, *, signed: bool = False) -> str:
     """Format a rate or a difference of rates with three decimals: ``.653``, ``+.041``."""
     if not math.isfinite(value):
         return MISSING
-    return f"{value:{'+' if signed else ''}.3f}".replace("0.", ".", 1)
+    rounded = round(value, 3) + 0.0  # -0.0 + 0.0 is 0.0: no "-.000"
+    return f"{rounded:{'+' if signed else ''}.3f}".replace("0.", ".", 1)
 
 
 def with_interval(interval: Interval, *, signed: bool = False) -> str:
-    """Format an estimate and its interval: ``.653 [.641, .665]``."""
-    value, low, high = (decimals(float(x), signed=signed) for x in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
+    """Format an estimate and its interval: ``.653 [.641 .665]``."""
+    value = decimals(float(interval.value), signed=signed)
+    return f"{value} [{decimals(float(interval.low))} {decimals(float(interval.high))}]"
 
 
 def format_ratio(ratio: Ratio) -> str:
     """Format a ratio: its median and interval, or what censoring leaves of them."""
 
     def number(value: float) -> str:
-        return "n.r." if value == 0 or math.isinf(value) else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+        return (
+            "n.r." if value == 0 or math.isinf(value) else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+        )
 
     least, most = ratio.median
     if least == 0:
         return "undetermined" if math.isinf(most) else "not reached"
     if math.isinf(most):
         median = f">= {number(least)}"
-    elif number(least) == number(most):
+    elif most < 1.02 * least:
         median = number(least)
     else:
         median = f"{number(least)} to {number(most)}"
-    return f"{median} [{number(ratio.low)}, {number(ratio.high)}]"
+    return f"{median} [{number(ratio.low)} {number(ratio.high)}]"
 
 
 def tables(results: Results, summary: Summary) -> tuple[Table, ...]:
     """Return the tables that there is something to fill with, in the order in which they are read."""
-    every = (_win(summary), _differences(summary), _ratios(results, summary), _check(summary))
-    every += (_common(summary), _cost(summary), _components(summary))
+    every = [_win(summary), *_differences(summary), _ratios(results, summary), _check(summary)]
+    every += [_common(summary), _cost(summary), _components(summary)]
     return tuple(table for table in every if table is not None and table.rows)
 
 
@@ -98,23 +101,30 @@ def _win(summary: Summary) -> Table:
     )
 
 
-def _differences(summary: Summary) -> Table:
-    rows = tuple(
-        (
-            f"{difference.agent} - {difference.against}",
-            difference.reward_model or "(differ)",
-            *(with_interval(difference.win[k], signed=True) for k in summary.columns),
-            with_interval(difference.area, signed=True),
+def _differences(summary: Summary) -> list[Table]:
+    """Return one table for each agent that others are subtracted from, and reward model that both use."""
+    groups: dict[tuple[str, str | None], list[Difference]] = {}
+    for difference in summary.differences:
+        groups.setdefault((difference.against, difference.reward_model), []).append(difference)
+    return [
+        Table(
+            f"Paired differences of win rate: agent minus {against}"
+            + (f", both with reward model {model}" if model else ", whatever the reward model"),
+            "Same seeds, same prompts. "
+            + ("What the rule does. " if model else "Rule and reward model may differ together. ")
+            + f"{len(summary.differences)} comparisons in all, intervals not corrected for their number.",
+            ("agent", *_counts(summary), "area"),
+            tuple(
+                (
+                    each.agent,
+                    *(with_interval(each.win[k], signed=True) for k in summary.columns),
+                    with_interval(each.area, signed=True),
+                )
+                for each in differences
+            ),
         )
-        for difference in summary.differences
-    )
-    return Table(
-        "Paired differences of win rate",
-        "Same seeds, same prompts. Where a reward model is named both use it, and the difference is the rule's effect; "
-        f"elsewhere rule and reward model differ together. {len(rows)} comparisons, not corrected for their number.",
-        ("difference", "reward model", *_counts(summary), "area"),
-        rows,
-    )
+        for (against, model), differences in groups.items()
+    ]
 
 
 def _ratios(results: Results, summary: Summary) -> Table:
@@ -130,7 +140,7 @@ def _ratios(results: Results, summary: Summary) -> Table:
         note += " Per cent: of the way from the baseline's start to the supervised reference."
     note += (
         " not reached: by the agent within the budget in most resamples; >=: the baseline does not reach it; "
-        "undetermined: neither need reach it; n.r.: that end of the interval lies beyond the budget."
+        "undetermined: too often neither does; n.r.: that end of the interval lies beyond the budget."
     )
     rows = tuple(
         (agent, *(format_ratio(of[level]) for level in summary.levels))
@@ -174,27 +184,27 @@ def _cost(summary: Summary) -> Table:
         return lambda agent: f"{agent.counters[name]:.0f}" if name in agent.counters else MISSING
 
     def share(name: str) -> Callable[..., str]:
-        return lambda agent: f"{100 * agent.counters[name] / budget:.1f}" if name in agent.counters else MISSING
+        return lambda agent: f"{100 * agent.counters[name] / budget:.1f} %" if name in agent.counters else MISSING
 
     def regret(kind: str) -> Callable[..., str]:
         return lambda agent: f"{float(agent.regret[kind].value[-1]):.1f}" if kind in agent.regret else MISSING
 
     cells: dict[str, Callable[..., str]] = {
-        "average regret": regret("average"),
+        "average": regret("average"),
         "strong": regret("strong"),
         "weak": regret("weak"),
         "simple regret": lambda agent: with_interval(agent.simple_regret[-1]),
-        "repeated %": share("repeated_pairs"),
-        "self-duels %": share("self_duels"),
+        "repeated": share("repeated_pairs"),
+        "self-duels": share("self_duels"),
         "retries": count("retries"),
         "fallbacks": count("fallbacks"),
-        "s / 1 000": lambda agent: f"{sum(agent.seconds_per_1000.get(part, 0.0) for part in ('select', 'learn')):.1f}",
+        "s/1000": lambda agent: f"{sum(agent.seconds_per_1000.get(part, 0.0) for part in ('select', 'learn')):.1f}",
     }
     return Table(
         "Regret and cost",
         f"Means per run, at {budget} labels. Regrets are in win probability: cumulative, and simple that of the final "
-        "recommendation. Retries and fallbacks as agents report them. s / 1 000: seconds of selecting and learning per "
-        "1 000 labels.",
+        "recommendation. Retries and fallbacks as agents report them. s/1000: seconds of selecting and learning per 1 000 "
+        "labels.",
         ("agent", *cells),
         tuple((agent.agent, *(cell(agent) for cell in cells.values())) for agent in summary.agents),
     )
@@ -221,7 +231,7 @@ def as_text(table: Table, width: int = WIDTH) -> str:
     columns = [tuple(printable(cell) for cell in column) for column in columns]
     widths = [max(map(len, column)) for column in columns]
     name_width = min(widths[0], max(24, width - sum(w + 2 for w in widths[1:])), 48)
-    names = [_cut(name, name_width).ljust(name_width) for name in columns[0]]
+    names = [cut(name, name_width).ljust(name_width) for name in columns[0]]
     lines = [printable(table.title), *textwrap.wrap(printable(table.note), width), ""]
     start = 1
     while start < len(columns):
@@ -239,7 +249,7 @@ def as_text(table: Table, width: int = WIDTH) -> str:
     return "\n".join(lines)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     if len(text) <= width:
         return text
     return text[: (width - 3) // 2] + "..." + text[len(text) - (width - 3 - (width - 3) // 2) :]

@@ -28,6 +28,18 @@ class Questions:
     def __len__(self) -> int:
         return len(self.prompt_ids)
 
+    def rows(self, rows: slice) -> Questions:
+        """Return some of the questions."""
+        features = None if self.features is None else (self.features[0][rows], self.features[1][rows])
+        return Questions(self.prompt_ids[rows], self.candidate_ids[rows], features)
+
+    def only(self, positions: Int64[np.ndarray, "batch n"]) -> Questions:
+        """Return the same questions with n of the candidates each, named by their positions."""
+        features = None
+        if self.features is not None:
+            features = (self.features[0], np.take_along_axis(self.features[1], positions[:, :, None], axis=1))
+        return Questions(self.prompt_ids, np.take_along_axis(self.candidate_ids, positions, axis=1), features)
+
 
 class QuestionStream(Protocol):
     """The questions of one episode. Drawing 8 at once gives what drawing 1 eight times gives."""

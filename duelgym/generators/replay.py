@@ -66,6 +66,7 @@ class PoolReplay:
         self.prompt_dim = pool.prompt_dim
         self.candidate_dim = pool.candidate_dim
         self.n_folds = pool.n_folds
+        self._fold = fold
         rows = pool.split(split, fold)
         if split == "learn":
             self._rows, self._assessed = rows, pool.split("assess", fold)
@@ -82,6 +83,12 @@ class PoolReplay:
         """Return every held-out prompt once, its candidates in permuted order."""
         order = permuted_candidates(len(self._assessed), self.pool.n_candidates, self.n_candidates, rng)
         return Questions(self._assessed.copy(), order)
+
+    def every(self, split: str) -> Questions:
+        """Return each prompt of a part of the pool once, with all the pool's candidates in the pool's order."""
+        rows = self.pool.split(split, self._fold)
+        columns = np.arange(self.pool.n_candidates, dtype=np.int64)
+        return Questions(rows, np.tile(columns, (len(rows), 1)))
 
     def contexts(self, questions: Questions, *, texts: bool = False) -> Contexts:
         """Return the recorded embeddings (and texts) of these questions."""

@@ -153,8 +153,11 @@ def _mean_over_pairs(
 
 
 def _prompt_blocks(utilities: Float64[np.ndarray, "prompts candidates"]) -> Iterator[slice]:
+    from tqdm import tqdm
+
     step = max(1, _BLOCK_PAIRS // utilities.shape[1] ** 2)
-    return (slice(start, start + step) for start in range(0, len(utilities), step))
+    for start in tqdm(range(0, len(utilities), step), desc="pairs", disable=None, delay=2, leave=False):
+        yield slice(start, start + step)
 
 
 def _need_pairs(utilities: Float64[np.ndarray, "prompts candidates"]) -> int:

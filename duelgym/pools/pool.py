@@ -114,7 +114,7 @@ class CandidatePool:
         """
         if self.manifest["simulator"] is None:
             raise PoolError(
-                f"pool {self.name!r} has {len(self.attributes)} attributes and so no rater and no temperature of its own; "
+                f"pool {self.name!r} has {len(self.attributes)} attributes and so no rater or temperature of its own; "
                 "name a rater, or give a temperature"
             )
         return float(self.manifest["simulator"][0]["temperature"])
@@ -131,9 +131,7 @@ class CandidatePool:
         """
         groups = self._groups.take(np.arange(self.n_prompts))
         explicit = self.manifest["splits"]["rule"] == "explicit"
-        return select_part(
-            self._groups.take(np.arange(self.n_prompts)), part, fold, n_folds=self.n_folds, explicit=explicit
-        )
+        return select_part(groups, part, fold, n_folds=self.n_folds, explicit=explicit)
 
     def prompt_embeddings(self, rows: Int[np.ndarray, " batch"]) -> Float32[np.ndarray, "batch prompt_dim"]:
         """Return prompt embeddings divided by the pool's largest absolute value: in [-1, 1]; a fresh array."""

@@ -87,7 +87,7 @@ def assign_explicit_groups(prompts: Sequence[str], assess_prompts: Sequence[str]
             )
     if not named or named == known:
         raise PoolError(
-            f"{len(named)} of {len(known)} prompts are named for assessment; name one at least and leave one to learn from"
+            f"{len(named)} of {len(known)} prompts are named for assessment; name one at least, leave one to learn from"
         )
     return np.array([0 if prompt in named else 1 for prompt in prompts], np.int8)
 

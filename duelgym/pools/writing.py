@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ def _split(
     return assign_groups(keys), {
         "rule": "sha256 of the prompt, near-duplicates together",
         "near_duplicate_cosine": cosine,
-        "largest_near_duplicate_group": max(keys.count(key) for key in set(keys)),
+        "largest_near_duplicate_group": max(Counter(keys).values()),
         "n_folds": N_GROUPS if len(prompts) < CROSS_FITTED_BELOW else 1,
     }
 

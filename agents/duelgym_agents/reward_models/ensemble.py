@@ -74,7 +74,7 @@ class MLPEnsemble:
     ) -> None:
         """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
         self._prompt_scaler.update(contexts.prompts)
-        self._candidate_scaler.update(contexts.candidates.reshape(-1, contexts.candidates.shape[2]))
+        self._candidate_scaler.update(_rows(contexts.candidates))
         (informative,) = np.nonzero((preferences != PREFERENCE_NONE) & (pairs[:, 0] != pairs[:, 1]))
         if not len(informative):
             return
@@ -134,7 +134,8 @@ class MLPEnsemble:
     def _step(self, duels: LabelledDuels) -> None:
         """Take one step of Adam (Kingma and Ba 2015) on the regularised loss of a minibatch."""
         network = self._network
-        network.backward(*self._inputs(duels.prompts, duels.candidates), torch.from_numpy(duels.targets))
+        inputs = self._inputs(self._prompt_scaler(duels.prompts), self._candidate_scaler(duels.candidates))
+        network.backward(*inputs, torch.from_numpy(duels.targets))
         pull = 2 * self.settings.regularizer / len(self._buffer)
         network.gradient.add_(network.parameters, alpha=pull)
         if self.settings.anchor == "init":
@@ -162,18 +163,22 @@ class MLPEnsemble:
         utilities = np.empty((self.settings.n_particles, batch, n_candidates), dtype=np.float32)
         per_prompt = n_candidates * self.settings.n_particles * max(self.settings.hidden_sizes)
         count = max(1, _PIECE // per_prompt)
+        prompt_scaler = self._prompt_scaler.or_fitted_to(contexts.prompts)
+        candidate_scaler = self._candidate_scaler.or_fitted_to(_rows(contexts.candidates))
         for start in range(0, batch, count):
             piece = slice(start, start + count)
-            inputs = self._inputs(contexts.prompts[piece], contexts.candidates[piece])
+            inputs = self._inputs(prompt_scaler(contexts.prompts[piece]), candidate_scaler(contexts.candidates[piece]))
             utilities[:, piece] = self._network.utilities(*inputs).numpy()
         return utilities
 
     def _inputs(
         self, prompts: Float32[np.ndarray, "batch prompt_dim"], candidates: Float32[np.ndarray, "batch n candidate_dim"]
     ) -> tuple[Float32[torch.Tensor, "batch n features"], Float32[torch.Tensor, "batch prompt_dim"]]:
-        """Return what the network reads of candidates and of prompts."""
-        prompts = self._prompt_scaler(prompts)
-        candidates = self._candidate_scaler(candidates)
+        """Return what the network reads of candidates and of prompts, from scaled features."""
         if self.settings.features == "interaction":
             candidates = np.concatenate([candidates, candidates * prompts[:, None]], axis=2)
         return torch.from_numpy(candidates), torch.from_numpy(prompts)
+
+
+def _rows(candidates: Float32[np.ndarray, "batch n candidate_dim"]) -> Float32[np.ndarray, "rows candidate_dim"]:
+    return candidates.reshape(-1, candidates.shape[2])

@@ -39,15 +39,16 @@ class FeatureScaler:
         self._mean += shift * (count / total)
         self._count = total
 
-    def __call__(self, features: Float32[np.ndarray, "*rows feature"]) -> Float32[np.ndarray, "*rows feature"]:
-        """Return the features centred and scaled; a new array.
+    def or_fitted_to(self, rows: Float32[np.ndarray, "rows feature"]) -> FeatureScaler:
+        """Return this scaler or, before its first update, one that takes the given rows as their own reference."""
+        if self._count:
+            return self
+        fitted = FeatureScaler(rows.shape[1])
+        fitted.update(rows)
+        return fitted
 
-        Before the first update the given features are their own reference.
-        """
-        if self._count == 0:
-            reference = FeatureScaler(features.shape[-1])
-            reference.update(features.reshape(-1, features.shape[-1]))
-            return reference(features)
+    def __call__(self, features: Float32[np.ndarray, "*rows feature"]) -> Float32[np.ndarray, "*rows feature"]:
+        """Return the features centred and scaled; a new array. There must have been an update."""
         # Features that do not vary beyond rounding (a single prompt, say) become 0 rather than amplified noise.
         varies = self._variation > 1e-12 * self._magnitude
         scale = np.sqrt(self._variation / (self._count * len(self._mean))) if varies else np.inf

@@ -1,0 +1,143 @@
+"""The command line ``duelgym-bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from duelgym.errors import DuelgymError, SpecificationError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, 1 (refused, with the reason in one line), 2 (usage) or 130 (interrupted)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(given)
+    sys.path.insert(0, str(Path.cwd()))  # agents are named as package.module:factory, relative to where one stands
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    try:
+        return options.call(options, given)
+    except (DuelgymError, OSError) as error:
+        print(f"duelgym-bench: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("duelgym-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="duelgym-bench", description="Query-efficiency curves: win rate against the number of labels."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run agents on an environment, resuming what is there",
+        description="Run agents on common seeds. The same command resumes an interrupted run; further agents or seeds widen it.",
+        epilog="example: duelgym-bench run --env SyntheticDuel-v0 --agents ee2024-passive,ee2024-double_thompson "
+        "--queries 3200 --seeds 5 --out runs/first",
+    )
+    run.add_argument("--env", required=True, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
+    run.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
+    run.add_argument("--agents", required=True, metavar="A,B", help="names of the registry, or package.module:factory")
+    run.add_argument("--queries", type=int, default=6400, metavar="T", help="labels of every run (default 6400)")
+    run.add_argument(
+        "--seeds", type=int, default=10, metavar="K", help="number of seeds, common to all agents (default 10)"
+    )
+    run.add_argument("--batch-size", type=int, default=32, metavar="B", help="queries between updates (default 32)")
+    run.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of the runs")
+    run.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+    run.add_argument("--title", metavar="TEXT", help="name printed in every figure (default: the environment's id)")
+    run.add_argument(
+        "--no-check",
+        action="store_true",
+        help="leave out the passive baseline's replica, which checks the ratio measure",
+    )
+    run.set_defaults(call=_run)
+    report = commands.add_parser(
+        "report",
+        help="replay the logs, score them, and write table, curves and page",
+        description="Replay every log, recompute every number, print the table and write report.html, curves and data.",
+        epilog="example: duelgym-bench report runs/first",
+    )
+    report.add_argument("dir", type=Path, metavar="DIR", help="directory of the runs")
+    report.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+    report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    report.set_defaults(call=_report)
+    return parser
+
+
+def _run(options: argparse.Namespace, given: list[str]) -> int:
+    from duelgym_bench.common import CommonLearner, tune_common_learner
+    from duelgym_bench.executor import run_tasks
+    from duelgym_bench.plan import Plan, check_plan, save_plan, with_check
+    from duelgym_bench.task import limit_threads
+
+    agents = tuple(name.strip() for name in options.agents.split(",") if name.strip())
+    if not agents:
+        raise SpecificationError("--agents names no agent; give for example ee2024-passive,ee2024-double_thompson")
+    plan = Plan(
+        env=options.env,
+        env_kwargs=_json_object(options.env_kwargs),
+        agents=agents if options.no_check else with_check(agents),
+        queries=options.queries,
+        seeds=options.seeds,
+        batch=options.batch_size,
+        command=shlex.join(["duelgym-bench", *given]),
+        title=options.title or options.env,
+    )
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    limit_threads()
+    check_plan(plan)
+    plan = save_plan(plan, options.out)
+    started = time.monotonic()
+    learner = CommonLearner.load(options.out) or tune_common_learner(plan, options.out)
+    failures = run_tasks(plan, options.out, learner, jobs=options.jobs)
+    for failure in failures:
+        print(f"duelgym-bench: error: {failure.task.name}: {failure.reason}", file=sys.stderr)
+    if failures:
+        return 1
+    n_runs = plan.seeds * len(plan.agents)
+    print(
+        f"{n_runs} runs finished in {options.out} ({time.monotonic() - started:.0f} s); report: duelgym-bench report {options.out}"
+    )
+    return 0
+
+
+def _report(options: argparse.Namespace, given: list[str]) -> int:
+    from duelgym_bench.report import markdown_tables, table_text, write_report
+    from duelgym_bench.scores import score
+
+    results = score(options.dir, jobs=options.jobs)
+    paths = write_report(results, options.dir)
+    print(markdown_tables(results) if options.markdown else table_text(results))
+    print(f"\nreport: {paths.page}")
+    return 0
+
+
+def _json_object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecificationError(
+            f'--env-kwargs is not JSON ({error}); give for example \'{{"pool": "DIR"}}\''
+        ) from None
+    if not isinstance(value, dict):
+        raise SpecificationError(f'--env-kwargs is {text}; it must be a JSON object such as \'{{"pool": "DIR"}}\'')
+    if "pool" in value:
+        value["pool"] = str(Path(str(value["pool"])).resolve())
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Fitting the common learner to a log, and choosing its regulariser on prompts that reporting never uses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gymnasium.utils import seeding
+from jaxtyping import Float32, Int8
+
+from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.registration import IDS
+from duelgym.envs.session import DuelSession
+from duelgym.rounds import MemberLog, read_queries
+from duelgym_bench.files import write_atomically
+from duelgym_bench.learner import REGULARIZERS, FeatureMap, best_of_n, fit_logistic
+from duelgym_bench.plan import Plan, derived_seed
+from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
+
+SETTINGS = "common_learner.json"
+TUNING_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class CommonLearner:
+    """The one learner of a set of runs: features and regulariser, chosen once with passive labels."""
+
+    features: str
+    regularizer: float
+    chosen_by: str
+
+    @classmethod
+    def load(cls, out: Path) -> CommonLearner | None:
+        """Return what was chosen for a set of runs, or None."""
+        path = out / SETTINGS
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+
+def tuning_session(plan: Plan, index: int) -> tuple[Problem, DuelSession]:
+    """Return an episode for tuning: the ``tune`` prompts where the pool has them, and a seed that reporting never uses."""
+    kwargs = dict(plan.env_kwargs)
+    if "pool" in kwargs and len(plan.problem(0).pool.manifest["splits"]["tune"]):  # type: ignore[union-attr]
+        kwargs["split"] = "tune"
+    problem = build_problem(IDS[plan.env], kwargs)
+    rng, _ = seeding.np_random(derived_seed("tune", plan.env, index))
+    return problem, DuelSession(problem, budget=plan.queries, reward="zero", rng=rng)
+
+
+def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
+    """Choose features and regulariser by the win rate that passive labels give, and write the choice down.
+
+    Labels: uniform pairs, at a fifth of the budget and at the whole (at most 1 280), on three tuning seeds.
+    """
+    sizes = sorted({max(plan.batch, min(plan.queries // 5, 640)), min(plan.queries, 1280)})
+    scores: dict[tuple[str, float], list[float]] = {}
+    for index in range(TUNING_SEEDS):
+        problem, session = tuning_session(plan, index)
+        rng = np.random.default_rng(derived_seed("tune-pairs", index))
+        asked = session.ask(sizes[-1])
+        n = problem.generator.n_candidates
+        keys = rng.random((sizes[-1], n))
+        pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((sizes[-1], 2), dtype=np.int64)
+        preferences, _ = session.answer(asked, pairs)
+        held_out = session.assessment()
+        wins = held_out.win_rates()
+        contexts = problem.generator.contexts(asked.questions.only(pairs))
+        assessed = problem.generator.contexts(held_out.questions)
+        for kind in ("interaction", "fourier"):
+            features = FeatureMap.measured(assessed, kind)
+            chosen, candidates = features(contexts), features(assessed)
+            differences = chosen[:, 0] - chosen[:, 1]
+            for regularizer in REGULARIZERS:
+                for size in sizes:
+                    weights = fit_logistic(differences[:size], preferences[:size], regularizer)
+                    best = best_of_n(weights, candidates)
+                    scores.setdefault((kind, regularizer), []).append(float(np.mean(wins[np.arange(len(best)), best])))
+    kind, regularizer = max(scores, key=lambda key: float(np.mean(scores[key])))
+    learner = CommonLearner(kind, regularizer, f"win rate of passive labels ({sizes}) on {TUNING_SEEDS} tuning seeds")
+    write_atomically(out / SETTINGS, json.dumps(learner.__dict__, indent=1) + "\n")
+    return learner
+
+
+def write_common_curve(plan: Plan, seed_index: int, directory: RunDirectory, learner: CommonLearner) -> None:
+    """Fit the common learner to the first q logged labels of a run, for every checkpoint q, and log what it recommends."""
+    problem = plan.problem(seed_index)
+    rng, _ = seeding.np_random(plan.env_seed(seed_index))
+    session = DuelSession(problem, budget=plan.queries, reward="zero", rng=rng)
+    held_out = session.assessment().questions
+    assessed = problem.generator.contexts(held_out)
+    features = FeatureMap.measured(assessed, learner.features)
+    log = read_queries(directory.queries)
+    blocks: list[Float32[np.ndarray, "duels features"]] = []
+    for start in range(0, len(log), plan.batch):
+        questions = session.ask(plan.batch).questions
+        both = features(problem.generator.contexts(questions.only(log.pairs[start : start + plan.batch])))
+        blocks.append(both[:, 0] - both[:, 1])
+    differences = np.concatenate(blocks)
+    preferences: Int8[np.ndarray, " duels"] = log.preferences
+    candidates = features(assessed)
+    directory.common.unlink(missing_ok=True)
+    weights = np.zeros(candidates.shape[2])
+    with MemberLog(directory.common) as out:
+        out.write(recommendation_header(held_out.prompt_ids.tolist()))
+        for t in plan.checkpoints():
+            if t > 0:
+                weights = fit_logistic(differences[:t], preferences[:t], learner.regularizer, weights)
+            best = best_of_n(weights, candidates)
+            ids = np.take_along_axis(held_out.candidate_ids, best[:, None], axis=1)[:, 0]
+            out.write(recommendation_line(t, ids.tolist()))

@@ -1,0 +1,164 @@
+"""A report of scored runs: pictures, one HTML page, every number as JSON and CSV, and tables for terminal and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from duelgym_bench.curves import Summary
+from duelgym_bench.curves_summary import summarise
+from duelgym_bench.page import page
+from duelgym_bench.plots import PictureName, caption, draw, picture, save
+from duelgym_bench.report_tables import WIDTH, as_markdown, as_text, printable, tables
+from duelgym_bench.scored import Results
+from duelgym_bench.statistics import Interval
+
+PICTURES: tuple[PictureName, ...] = ("curves", "common_learner", "regret")
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where a report's files lie.
+
+    Attributes:
+        html: the page.
+        json: every number.
+        csv: curves as a long table.
+        pictures: name -> (SVG, PNG); without the pictures that there was nothing to draw for.
+    """
+
+    html: Path
+    json: Path
+    csv: Path
+    pictures: Mapping[str, tuple[Path, Path]]
+
+
+def write_report(results: Results, out: Path) -> ReportPaths:
+    """Write ``report.html``, ``results.json``, ``results.csv`` and the pictures into ``out``, each atomically.
+
+    Equal results give equal bytes.
+
+    Raises:
+        DuelgymError: the runs do not fit together (see :func:`~duelgym_bench.curves_summary.summarise`).
+    """
+    summary = summarise(results)
+    out.mkdir(parents=True, exist_ok=True)
+    inline, paths = [], {}
+    for name in PICTURES:
+        files = out / f"{name}.svg", out / f"{name}.png"
+        shown = picture(name, results, summary)
+        if shown is None:
+            # A picture of an earlier report beside the new numbers would mislead.
+            for file in files:
+                file.unlink(missing_ok=True)
+            continue
+        figure = draw(shown, results, summary)
+        _write(files[0], save(figure, "svg"))
+        _write(files[1], save(figure, "png"))
+        paths[name] = files
+        wide, narrow = (save(draw(shown, results, summary, form), "svg").decode() for form in ("wide", "narrow"))
+        inline.append((shown.heading, wide, narrow))
+    html = page(results, tables(results, summary), inline, caption(results, summary))
+    written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
+    _write(written.json, as_json(results, summary).encode())
+    _write(written.csv, as_csv(summary).encode())
+    _write(written.html, html.encode())
+    return written
+
+
+def table_text(results: Results) -> str:
+    """Return the tables for a terminal, no line wider than 120 columns."""
+    head = f"{printable(results.title)}{'' if results.tuned else '  (untuned)'}"
+    summary = summarise(results)
+    says = textwrap.fill(caption(results, summary), WIDTH)
+    return "\n".join([head, says, "", *map(as_text, tables(results, summary))])
+
+
+def markdown_tables(results: Results) -> str:
+    """Return the tables as Markdown."""
+    summary = summarise(results)
+    head = "" if results.tuned else "Untuned. "
+    return "\n".join([head + caption(results, summary), "", *map(as_markdown, tables(results, summary))])
+
+
+def as_json(results: Results, summary: Summary) -> str:
+    """Return every number as JSON. What is not finite (the end of a censored interval) is null."""
+    fields = ("title", "command", "versions", "specification", "tuned", "baseline")
+    content = {field: getattr(results, field) for field in fields}
+    content["supervised_label"] = results.references.supervised_label
+    content["bits_per_label"] = results.references.bits_per_label
+    content["summary"] = summary
+    return json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def as_csv(summary: Summary) -> str:
+    """Return the curves as a long table: one line for each agent (or reference), quantity and checkpoint."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["agent", "quantity", "checkpoint", "mean", "low", "high", "seeds", "prompts"])
+    for name, quantity, interval in _curves(summary):
+        for k, checkpoint in enumerate(summary.checkpoints):
+            at = interval[k] if interval.value.ndim else interval
+            numbers = (repr(float(x)) for x in (at.value, at.low, at.high))
+            writer.writerow([name, quantity, int(checkpoint), *numbers, summary.n_seeds, summary.n_prompts])
+    return text.getvalue()
+
+
+def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
+    for agent in summary.agents:
+        yield agent.agent, "win", agent.win
+        if agent.win_reference is not None:
+            yield agent.agent, "win_reference", agent.win_reference
+        if agent.common is not None:
+            yield agent.agent, "common", agent.common
+        yield agent.agent, "simple_regret", agent.simple_regret
+        for kind, regret in agent.regret.items():
+            yield agent.agent, f"{kind}_regret", regret
+    for reference in summary.references:
+        yield reference.name, "win", reference.win
+        if reference.win_reference is not None:
+            yield reference.name, "win_reference", reference.win_reference
+    for difference in summary.differences:
+        yield f"{difference.agent} - {difference.against}", "win_difference", difference.win
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write all of the file or nothing."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            # Temporary files are private to their owner; a report is as readable as any other file.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(file.fileno(), 0o666 & ~umask)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,92 @@
+"""The supervised reference: what these features allow if all utilities of all learning prompts are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium.utils import seeding
+from jaxtyping import Float32, Float64
+
+from duelgym.envs.problem import build_problem
+from duelgym.envs.registration import IDS
+from duelgym.envs.session import DuelSession
+from duelgym.generators import PoolReplay
+from duelgym.metrics import Judged
+from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
+from duelgym_bench.plan import Plan, derived_seed
+
+TARGETS = ("utility", "win rate")
+PENALTIES = tuple(10.0**power for power in range(-3, 4))
+N_SYNTHETIC = 1024
+LABEL = (
+    "best ridge regression of utility or win rate on response, interaction or random Fourier features, given all learning "
+    "utilities, chosen on prompts used for nothing else"
+)
+
+
+@dataclass(frozen=True)
+class _Material:
+    features: dict[str, Float32[np.ndarray, "batch n_candidates features"]]
+    targets: dict[str, Float64[np.ndarray, "batch n_candidates"]]
+    wins: Float64[np.ndarray, "batch n_candidates"]
+
+
+def supervised_wins(plan: Plan, seed_index: int) -> Float64[np.ndarray, " prompts"]:
+    """Return the win rate of the supervised reference on every assessment prompt of a seed.
+
+    The best of three feature sets, two targets and seven penalties, chosen on the pool's ``tune`` prompts (on fresh
+    questions where questions are drawn afresh; on the learning prompts themselves where the pool has no ``tune`` part).
+    """
+    session, problem = _session(plan, seed_index)
+    held_out = session.assessment()
+    generator = problem.generator
+    if isinstance(generator, PoolReplay):
+        learning = session.judged(generator.every("learn"))
+        has_tune = bool(generator.pool.manifest["splits"]["tune"])
+        choosing = session.judged(generator.every("tune")) if has_tune else learning
+    else:
+        fresh = np.random.default_rng(derived_seed("supervised", seed_index))
+        learning = session.judged(generator.stream(fresh).draw(N_SYNTHETIC))
+        choosing = session.judged(generator.stream(fresh).draw(N_SYNTHETIC // 4))
+    contexts = generator.contexts(held_out.questions)
+    maps = {kind: FeatureMap.measured(contexts, kind) for kind in FEATURE_SETS}
+    material = [_material(generator, maps, part) for part in (learning, choosing, held_out)]
+    return _best(*material)
+
+
+def _session(plan: Plan, seed_index: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    problem = build_problem(IDS[plan.env], plan.problem_kwargs(seed_index))
+    rng, _ = seeding.np_random(plan.env_seed(seed_index))
+    return DuelSession(problem, budget=plan.queries, reward="zero", rng=rng), problem
+
+
+def _material(generator, maps: dict[str, FeatureMap], judged: Judged) -> _Material:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    contexts = generator.contexts(judged.questions)
+    wins = judged.win_rates()
+    targets = {"win rate": wins}
+    if judged.utilities is not None:
+        targets["utility"] = judged.utilities
+    return _Material({kind: features(contexts) for kind, features in maps.items()}, targets, wins)
+
+
+def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Float64[np.ndarray, " prompts"]:
+    best = (-1.0, np.empty(0))
+    for kind, features in learning.features.items():
+        # Differences within a prompt are all that a preference can tell, so prompts are centred away.
+        centred = (features - features.mean(axis=1, keepdims=True)).reshape(-1, features.shape[2])
+        values, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+        for target in learning.targets.values():
+            wanted = (target - target.mean(axis=1, keepdims=True)).ravel()
+            projected = vectors.T @ (centred.T @ wanted)
+            for penalty in PENALTIES:
+                weights = vectors @ (projected / (np.maximum(values, 0) + penalty * len(features) / 100))
+                score = float(np.mean(_wins(weights, choosing, kind)))
+                if score > best[0]:
+                    best = (score, _wins(weights, held_out, kind))
+    return best[1]
+
+
+def _wins(weights: Float64[np.ndarray, " features"], material: _Material, kind: str) -> Float64[np.ndarray, " prompts"]:
+    chosen = best_of_n(weights, material.features[kind])
+    return material.wins[np.arange(len(chosen)), chosen]

@@ -1,0 +1,231 @@
+"""One run: the loop in which an agent asks, an environment answers, and everything is logged."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from jaxtyping import Int64
+
+import duelgym  # noqa: F401  (registers the ids)
+from duelgym.agent import Contexts
+from duelgym.envs.session import checked_pairs
+from duelgym.errors import DuelgymError, SpecificationError
+from duelgym.generators import Questions
+from duelgym.rounds import MemberLog, QueryLog, QueryWriter, header_of, read_queries
+from duelgym_bench.common import CommonLearner, write_common_curve
+from duelgym_bench.files import write_atomically
+from duelgym_bench.plan import Plan, Task, make_agent
+from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
+
+ASSESSMENT_CHUNK = 64
+PARTS = ("select", "simulate", "learn", "assess")
+
+
+def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner, progress: Callable[[int], None]) -> None:
+    """Run one agent on one seed, from the start or from where it stopped.
+
+    A run that was stopped goes on from its last checkpoint (or from the start, for an agent without ``state_dict``):
+    questions already in the log are put again, the log confirms that the answers are the same, and then writing
+    goes on. So no query is lost, and none is counted twice.
+
+    Args:
+        plan: what is run.
+        task: which agent and seed.
+        out: directory of all runs.
+        learner: the common learner.
+        progress: is told how many queries have been answered since it was last told.
+
+    Raises:
+        DuelgymError: in one line, if the agent fails or the log does not agree.
+    """
+    directory = RunDirectory(out / "runs" / task.name)
+    if directory.finished():
+        progress(plan.queries)
+        return
+    problem = plan.problem(task.seed_index)
+    agent = make_agent(plan, task, problem)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    env: Any = gym.make_vec(
+        plan.env,
+        num_envs=plan.batch,
+        budget=plan.queries,
+        reward="zero",
+        text=bool(getattr(agent, "needs_texts", False)),
+        **plan.problem_kwargs(task.seed_index),
+    ).unwrapped
+    loop = _Run(plan, task, directory, env, agent, progress)
+    try:
+        loop.run()
+    finally:
+        loop.close()
+        env.close()
+    write_common_curve(plan, task.seed_index, directory, learner)
+    directory.finish()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, task: Task, directory: RunDirectory, env: Any, agent: Any, progress: Callable[[int], None]
+    ) -> None:
+        self.plan, self.task, self.directory, self.env, self.agent = plan, task, directory, env, agent
+        self.progress = progress
+        seed = plan.env_seed(task.seed_index)
+        self.logged: QueryLog | None = (
+            read_queries(directory.queries) if directory.queries.exists() and directory.queries.stat().st_size else None
+        )
+        self.observation, _ = env.reset(seed=seed)
+        header = header_of(
+            env.problem, env_id=plan.env, budget=plan.queries, batch=plan.batch, seed=seed, seed_index=task.seed_index
+        )
+        self.queries = QueryWriter(directory.queries, header, env.problem)
+        self.recommendations = MemberLog(directory.recommendations)
+        self.held_out: Questions = env.session.assessment().questions
+        self.recommendations.write(recommendation_header(self.held_out.prompt_ids.tolist()))
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+
+    def run(self) -> None:
+        checkpoints = self.plan.checkpoints()
+        t = self._resume(checkpoints)
+        self._keep_timings(t)
+        if t == 0:
+            self._assess(0)
+        while t < self.plan.queries:
+            self._batch()
+            t += self.plan.batch
+            if t in checkpoints:
+                self._assess(t)
+                if t < self.plan.queries:
+                    self._save(t)
+
+    def close(self) -> None:
+        self.queries.close()
+        self.recommendations.close()
+
+    def _batch(self) -> None:
+        contexts, started = self._contexts(), time.perf_counter()
+        pairs = self._legal(self._ask_agent("select_pairs", contexts))
+        selected = time.perf_counter()
+        preferences = self._step(pairs)
+        simulated = time.perf_counter()
+        self._ask_agent("observe", contexts, pairs, preferences)
+        self.seconds["select"] += selected - started
+        self.seconds["simulate"] += simulated - selected
+        self.seconds["learn"] += time.perf_counter() - simulated
+        self.progress(self.plan.batch)
+
+    def _step(self, pairs: Int64[np.ndarray, "batch 2"]) -> np.ndarray:
+        asked = self.env.asked.questions
+        self.observation, *_ = self.env.step(pairs)
+        preferences = self.observation["preference"].astype(np.int8)
+        self.queries.write(asked, pairs, preferences)
+        return preferences
+
+    def _contexts(self) -> Contexts:
+        seen = self.observation
+        return Contexts(seen["prompt"], seen["candidates"], seen.get("prompt_text"), seen.get("candidate_texts"))
+
+    def _assess(self, t: int) -> None:
+        started = time.perf_counter()
+        generator, chosen = self.env.problem.generator, []
+        fork = copy.deepcopy(self.agent)  # what assessing changes is thrown away: other checkpoints, same queries
+        for start in range(0, len(self.held_out), ASSESSMENT_CHUNK):
+            part = self.held_out.rows(slice(start, start + ASSESSMENT_CHUNK))
+            contexts = generator.contexts(part, texts=bool(getattr(self.agent, "needs_texts", False)))
+            best = np.asarray(self._ask_agent("recommend", contexts, agent=fork))
+            if (
+                best.shape != (len(part),)
+                or best.dtype.kind not in "iu"
+                or best.min() < 0
+                or best.max() >= generator.n_candidates
+            ):
+                raise SpecificationError(
+                    f"{self._who()}: recommend() must return {len(part)} positions from 0 to {generator.n_candidates - 1}"
+                )
+            chosen.append(np.take_along_axis(part.candidate_ids, best[:, None], axis=1)[:, 0])
+        self.recommendations.write(recommendation_line(t, np.concatenate(chosen).tolist()))
+        self.seconds["assess"] += time.perf_counter() - started
+        line = {
+            "t": t,
+            "seconds": {part: round(value, 4) for part, value in self.seconds.items()},
+            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "counters": dict(self.agent.counters()) if hasattr(self.agent, "counters") else {},
+        }
+        with self.directory.timings.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _save(self, t: int) -> None:
+        if not hasattr(self.agent, "state_dict"):
+            return
+        from safetensors.numpy import save
+
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.agent.state_dict().items()}
+        write_atomically(self.directory.state, save(arrays, metadata={"t": str(t)}))
+
+    def _resume(self, checkpoints: tuple[int, ...]) -> int:
+        """Bring agent, environment and logs to the last checkpoint that was saved; return its query count."""
+        if self.logged is None or not self.directory.state.exists():
+            return 0
+        from safetensors import safe_open
+
+        with safe_open(self.directory.state, framework="numpy") as file:
+            t = int(file.metadata()["t"])
+            state: Mapping[str, np.ndarray] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if t not in checkpoints or t > len(self.logged):
+            return 0
+        self.agent.load_state_dict(state)
+        for start in range(0, t, self.plan.batch):
+            self._step(self.logged.pairs[start : start + self.plan.batch])
+            self.progress(self.plan.batch)
+        self.recommendations.skip(sum(1 for count in checkpoints if count <= t))
+        return t
+
+    def _keep_timings(self, t: int) -> None:
+        """Keep the lines up to the checkpoint from which the run goes on, and count from there."""
+        if not self.directory.timings.exists():
+            return
+        kept = []
+        for text in self.directory.timings.read_text().splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                continue  # torn by a kill
+            if line["t"] <= t and t > 0:
+                kept.append(text + "\n")
+                self.seconds = dict(line["seconds"])
+        write_atomically(self.directory.timings, "".join(kept))
+
+    def _legal(self, answer: object) -> Int64[np.ndarray, "batch 2"]:
+        try:
+            return checked_pairs(answer, batch=self.plan.batch, n_candidates=self.env.n_candidates)
+        except gym.error.InvalidAction as error:
+            raise SpecificationError(f"{self._who()}: select_pairs() gave no legal pairs: {error}") from None
+
+    def _ask_agent(self, method: str, *arguments: object, agent: Any = None) -> Any:
+        try:
+            return getattr(agent or self.agent, method)(*arguments)
+        except DuelgymError as error:
+            raise SpecificationError(f"{self._who()}: {method}() refused: {error}") from error
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise SpecificationError(f"{self._who()}: {method}() raised {type(error).__name__}: {reason}") from error
+
+    def _who(self) -> str:
+        return f"agent {self.task.agent!r} on seed index {self.task.seed_index}"
+
+
+def limit_threads() -> None:
+    """Give this process one thread: sweeps run one process a core."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    import torch
+
+    torch.set_num_threads(1)

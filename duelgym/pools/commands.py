@@ -1,0 +1,154 @@
+"""``duelgym pool``: import, info, verify."""
+
+# ruff: noqa: T201 (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duelgym.errors import PoolError
+
+if TYPE_CHECKING:
+    from duelgym.pools.pool import CandidatePool
+
+_SHOWN = 5
+_EXAMPLES = {
+    "pool": "duelgym pool info my-pool",
+    "import": "duelgym pool import alpaca-eval alpaca_eval --out my-pool --encoder sentence-transformers/all-MiniLM-L6-v2",
+    "info": "duelgym pool info my-pool --json",
+    "verify": "duelgym pool verify my-pool",
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``pool`` and its sub-commands to a command line."""
+    pool = _command(subparsers, "pool", "candidate pools: make, describe and check them").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    formats = _command(pool, "import", "make a pool from public data").add_subparsers(metavar="FORMAT", required=True)
+    alpaca = _command(formats, "alpaca-eval", "from AlpacaEval's results folders", example=_EXAMPLES["import"])
+    alpaca.add_argument("source", metavar="SRC", help="folder that holds results/<model>/, or the results folder")
+    alpaca.add_argument("--out", required=True, metavar="DIR", help="the pool to make; must not exist")
+    embeddings = alpaca.add_mutually_exclusive_group(required=True)
+    embeddings.add_argument("--embeddings", metavar="FILE", help="safetensors with prompt_ and response_embeddings")
+    embeddings.add_argument("--encoder", metavar="NAME_OR_PATH", help="transformers encoder: folder or hub name")
+    alpaca.add_argument("--index", metavar="FILE", help="JSON that gives the order of both axes of --embeddings")
+    alpaca.add_argument("--revision", help="commit, tag or branch of a hub encoder")
+    alpaca.add_argument(
+        "--assess-prompts", metavar="FILE", help="JSON list: these are assessed, all others learned from"
+    )
+    alpaca.add_argument("--clip", type=float, default=1e-9, help="probabilities are clipped here (default %(default)g)")
+    alpaca.add_argument(
+        "--near-duplicates",
+        type=float,
+        default=0.95,
+        metavar="COSINE",
+        help="prompts above this cosine stay in one part of the split (default %(default)g)",
+    )
+    alpaca.add_argument("--name", default="alpaca-eval", help="of the pool (default %(default)s)")
+    alpaca.set_defaults(run=run_import_alpaca_eval)
+    info = _command(pool, "info", "show what a pool holds and how hard it is")
+    info.add_argument("directory", metavar="DIR")
+    info.add_argument("--json", action="store_true", help="print one JSON object instead")
+    info.set_defaults(run=run_info)
+    verify = _command(pool, "verify", "check every file of a pool")
+    verify.add_argument("directory", metavar="DIR")
+    verify.set_defaults(run=run_verify)
+
+
+def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:
+    """Import AlpacaEval's folders and say what was left out."""
+    from duelgym.pools.alpaca_eval import import_alpaca_eval
+    from duelgym.pools.figures import pool_figures
+
+    assess_prompts = None if arguments.assess_prompts is None else _read_prompts(Path(arguments.assess_prompts))
+    pool = import_alpaca_eval(
+        arguments.source,
+        arguments.out,
+        embeddings=arguments.embeddings,
+        index=arguments.index,
+        encoder=arguments.encoder,
+        revision=arguments.revision,
+        assess_prompts=assess_prompts,
+        clip=arguments.clip,
+        near_duplicate_cosine=arguments.near_duplicates,
+        name=arguments.name,
+    )
+    report = pool.manifest["provenance"]
+    if report["models_left_out"] or report["prompts_left_out"]:
+        print(f"rule: {report['rule']}")
+    for what in ("models", "prompts"):
+        left_out: dict[str, Any] = report[f"{what}_left_out"]
+        print(f"{what} left out: {len(left_out)}{_names(left_out)}")
+    for model, reasons in report["unusable_entries"].items():
+        print(f"unusable entries of {model}: {', '.join(f'{count} {reason}' for reason, count in reasons.items())}")
+    if "truncated_responses" in report:
+        print(
+            f"cut at the encoder's maximum: {report['truncated_prompts']} prompts, {report['truncated_responses']} responses"
+        )
+    _warn(pool_figures(pool))
+    print(
+        f"{arguments.out}: {pool.n_prompts} prompts x {pool.n_candidates} candidates, temperature {pool.temperature:g}"
+    )
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """Print a pool's figures."""
+    from duelgym.pools.figures import format_figures, pool_figures
+
+    figures = pool_figures(_open(arguments.directory))
+    print(json.dumps(figures, indent=1) if arguments.json else format_figures(figures))
+    _warn(figures)
+
+
+def run_verify(arguments: argparse.Namespace) -> None:
+    """Check every file of a pool."""
+    pool = _open(arguments.directory)
+    pool.verify()
+    print(f"ok {arguments.directory}: {len(pool.manifest['files'])} files, sha256 {pool.sha256}")
+
+
+def _open(directory: str) -> CandidatePool:
+    from duelgym.pools.pool import CandidatePool
+
+    return CandidatePool.open(directory)
+
+
+def _read_prompts(path: Path) -> list[str]:
+    try:
+        prompts = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise PoolError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise PoolError(f"{path}: must be a JSON list of prompts")
+    return prompts
+
+
+def _names(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(repr(name[:60]) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more (all are in pool.json)" if len(names) > _SHOWN else ""
+    return f": {shown}{more}" if names else ""
+
+
+def _warn(figures: dict[str, Any]) -> None:
+    from duelgym.pools.figures import warnings_about
+
+    for line in warnings_about(figures):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def _command(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    help_text: str,
+    example: str | None = None,
+) -> argparse.ArgumentParser:
+    return subparsers.add_parser(
+        name, help=help_text, description=help_text, epilog=f"example: {example or _EXAMPLES[name]}"
+    )

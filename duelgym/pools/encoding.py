@@ -1,0 +1,107 @@
+"""Embeddings of texts by a language model from the transformers library: mean pooled, of unit length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from duelgym.errors import PoolError
+
+_NO_LIMIT = 10**6  # tokenizers without a maximum report one with thirty digits
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Embeddings and how they came about.
+
+    Attributes:
+        embeddings: one unit vector per text.
+        truncated: whether the text was longer than the encoder's maximum and lost its end.
+        record: encoder, revision and pooling as plain JSON, for the pool's manifest.
+    """
+
+    embeddings: Float32[np.ndarray, "texts dim"]
+    truncated: Bool[np.ndarray, " texts"]
+    record: dict[str, Any]
+
+
+def encode_texts(texts: Sequence[str], *, encoder: str, revision: str | None = None, batch_size: int = 32) -> Encoded:
+    """Embed texts: mean of the last hidden layer over the tokens that are not padding, divided by its length.
+
+    Args:
+        texts: each is embedded alone.
+        encoder: folder or hub name of a transformers model with a tokenizer and safetensors weights.
+        revision: commit, tag or branch of a hub model.
+        batch_size: texts at a time.
+
+    Raises:
+        PoolError: if torch or transformers is not installed, the encoder cannot be loaded, or a text is not Unicode.
+    """
+    try:
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError:
+        raise PoolError(
+            "an encoder needs torch and transformers; install them with: pip install 'duelgym[llm]'"
+        ) from None
+    from tqdm import tqdm
+
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise PoolError(f"not valid Unicode (a lone surrogate), so no encoder can read it: {text[:60]!r}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(encoder, revision=revision)
+        # Weights in other formats than safetensors are pickles: code from a stranger.
+        model = AutoModel.from_pretrained(encoder, revision=revision, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PoolError(f"encoder {encoder!r} cannot be loaded: {reason}") from None
+    if model.config.is_encoder_decoder:
+        model = model.get_encoder()
+    model.eval()
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"
+    limits = (tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _NO_LIMIT))
+    limit = min(limits)
+
+    lengths = np.array([len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]])
+    order = np.argsort(lengths, kind="stable")  # texts of like length together waste little padding
+    embeddings = np.empty((len(texts), model.config.hidden_size), np.float32)
+    with tqdm(total=len(texts), desc="embedding", unit="text", disable=None, delay=2) as progress:
+        for start in range(0, len(texts), batch_size):
+            batch = order[start : start + batch_size]
+            tokens = tokenizer(
+                [texts[position] for position in batch],
+                padding=True,
+                truncation=limit < _NO_LIMIT,
+                max_length=limit if limit < _NO_LIMIT else None,
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                hidden = model(**tokens).last_hidden_state
+                mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+                pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+                embeddings[batch] = torch.nn.functional.normalize(pooled, dim=1).numpy()
+            progress.update(len(batch))
+    return Encoded(embeddings, lengths > limit, _record(encoder, model.config, limit))
+
+
+def _record(encoder: str, config: Any, limit: int) -> dict[str, Any]:
+    """Return what identifies the encoder: the commit of a hub model, the weights' hash of a local one."""
+    record = {"name": encoder, "pooling": "mean over tokens", "normalised": True, "max_tokens": limit}
+    weights = Path(encoder) / "model.safetensors"
+    if Path(encoder).is_dir():
+        record["name"] = Path(encoder).resolve().name
+        if weights.is_file():
+            with weights.open("rb") as file:
+                record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        record["commit"] = getattr(config, "_commit_hash", None)
+    return record
