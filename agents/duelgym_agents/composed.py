@@ -30,9 +30,7 @@ class RewardModelAgent:
         rng: the rule's random stream; the agent keeps it.
     """
 
-    def __init__(
-        self, model: RewardModel, rule: ExplorationRule, *, n_samples: int, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, model: RewardModel, rule: ExplorationRule, *, n_samples: int, rng: np.random.Generator) -> None:
         self._model = model
         self._rule = rule
         self._n_samples = n_samples
@@ -120,7 +118,7 @@ def _question(
     return int.from_bytes(digest.digest(), "little")
 
 
-def _finite(utilities: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+def _finite(utilities: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
     if not np.isfinite(utilities).all():
         raise SpecificationError("the reward model's utilities are not finite; lower its learning_rate")
     return utilities

@@ -46,18 +46,7 @@ class AgentSpec:
         """Which of the two reward models it learns."""
         return "point" if self.settings.n_particles == 1 else "ensemble"
 
-    @property
-    def rule_name(self) -> str:
-        """The rule alone, the same for all agents that share it."""
-        return _RULE_NAMES[type(self.rule)]
 
-
-_RULE_NAMES: dict[type, str] = {
-    Passive: "passive",
-    Boltzmann: "boltzmann",
-    Infomax: "infomax",
-    DoubleThompson: "double_thompson",
-}
 _OPEN = (
     "In the manner of Dwaracherla et al. (2024), who leave open network size, optimiser, learning rate, steps, "
     "minibatch and regulariser: see NetworkSettings for what was chosen, untuned and equal for all agents."

@@ -40,7 +40,7 @@ def without_prefix(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np
 
 def entry(
     state: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...] | None = None
-) -> Shaped[np.ndarray, "..."]:
+) -> Shaped[np.ndarray, "*shape"]:
     """Return one array of a saved state; where a shape is given, None stands for any length.
 
     Raises:
@@ -50,8 +50,7 @@ def entry(
         raise SpecificationError(f"the agent's saved state has no {name!r}; it was written by another agent or version")
     array = np.asarray(state[name])
     fits = shape is None or (
-        array.ndim == len(shape)
-        and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+        array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
     )
     if not fits:
         raise SpecificationError(

@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int8
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
+from duelgym.generators import PoolReplay
 from duelgym.rounds import MemberLog, read_queries
 from duelgym_bench.files import write_atomically
 from duelgym_bench.learner import REGULARIZERS, FeatureMap, best_of_n, fit_logistic
@@ -40,8 +41,8 @@ class CommonLearner:
 
 def tuning_session(plan: Plan, index: int) -> tuple[Problem, DuelSession]:
     """Return an episode for tuning: the ``tune`` prompts where the pool has them, and a seed that reporting never uses."""
-    kwargs = dict(plan.env_kwargs)
-    if "pool" in kwargs and len(plan.problem(0).pool.manifest["splits"]["tune"]):  # type: ignore[union-attr]
+    kwargs, generator = dict(plan.env_kwargs), plan.problem(0).generator
+    if isinstance(generator, PoolReplay) and generator.has_tune:
         kwargs["split"] = "tune"
     problem = build_problem(IDS[plan.env], kwargs)
     rng, _ = seeding.np_random(derived_seed("tune", plan.env, index))

@@ -38,11 +38,11 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
     """
     runs, sizes = _aligned(results)
     first = runs[results.baseline]
-    groups = [run.prompt_group for run in first]
     checkpoints = first[0].checkpoints
-    draws = draw_resamples(len(groups), sizes, n_resamples, np.random.default_rng(seed))
-    wins = {agent: mean_curve([run.win for run in of], groups, draws) for agent, of in runs.items()}
-    references = _reference_means(results.references, groups, draws)
+    resamples = draw_resamples([run.prompt_group for run in first], sizes, n_resamples, np.random.default_rng(seed))
+    draws = resamples[0]
+    wins = {agent: mean_curve([run.win for run in of], draws) for agent, of in runs.items()}
+    references = _reference_means(results.references, draws)
     areas = {agent: area(win, references[ORACLE], checkpoints) for agent, win in wins.items()}
     pairs = _comparisons(runs, results.baseline)
     fits = {agent: isotonic_fit(win) for agent, win in wins.items()}
@@ -52,10 +52,10 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
     return Summary(
         checkpoints=checkpoints,
         columns=table_columns(checkpoints),
-        n_seeds=len(groups),
+        n_seeds=len(first),
         n_prompts=sum(sizes.values()),
-        agents=tuple(_agent(of, wins[agent], areas[agent], groups, draws) for agent, of in runs.items()),
-        references=_references(results.references, references, groups, draws),
+        agents=tuple(_agent(of, wins[agent], areas[agent], draws) for agent, of in runs.items()),
+        references=_references(results.references, references, draws),
         differences=tuple(
             Difference(
                 agent,
@@ -69,7 +69,7 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
         levels={name: Interval.of(level) for name, level in levels.items()},
         ratios=ratios,
         check=check_passive(replica, ratios[replica]) if replica in ratios else None,
-        components=_components(runs, pairs, groups, draws),
+        components=_components(runs, pairs, *resamples),
     )
 
 
@@ -121,25 +121,20 @@ def _aligned(results: Results) -> tuple[dict[str, list[RunScores]], dict[str, in
     return runs, sizes
 
 
-def _policy_mean(
-    wins: Mapping[str, Float64[np.ndarray, " prompts"]], groups: Sequence[str], draws: Draws
-) -> Float64[np.ndarray, " draws"]:
-    return mean_curve([wins[group][None] for group in groups], groups, draws)[:, 0]
+def _policy_mean(wins: Mapping[str, Float64[np.ndarray, " prompts"]], draws: Draws) -> Float64[np.ndarray, " draws"]:
+    return mean_curve([wins[group][None] for group in draws.groups], draws)[:, 0]
 
 
-def _reference_means(
-    references: References, groups: Sequence[str], draws: Draws
-) -> dict[str, Float64[np.ndarray, " draws"]]:
+def _reference_means(references: References, draws: Draws) -> dict[str, Float64[np.ndarray, " draws"]]:
     wins = {ORACLE: references.oracle}
     if references.supervised is not None:
         wins[SUPERVISED] = references.supervised
-    return {name: _policy_mean(of, groups, draws) for name, of in {**wins, **references.policies}.items()}
+    return {name: _policy_mean(of, draws) for name, of in {**wins, **references.policies}.items()}
 
 
 def _references(
     references: References,
     means: Mapping[str, Float64[np.ndarray, " draws"]],
-    groups: Sequence[str],
     draws: Draws,
 ) -> tuple[ReferenceSummary, ...]:
     against = references.policies_reference or {}
@@ -147,7 +142,7 @@ def _references(
         ReferenceSummary(
             name=name,
             win=Interval.of(mean),
-            win_reference=Interval.of(_policy_mean(against[name], groups, draws)) if name in against else None,
+            win_reference=Interval.of(_policy_mean(against[name], draws)) if name in against else None,
             # A policy that asks nothing has a level curve, whose area is its height.
             area=Interval.of((mean - 0.5) / (means[ORACLE] - 0.5)),
         )
@@ -159,12 +154,11 @@ def _agent(
     of: Sequence[RunScores],
     win: Float64[np.ndarray, "draws checkpoints"],
     area_samples: Float64[np.ndarray, " draws"],
-    groups: Sequence[str],
     draws: Draws,
 ) -> AgentSummary:
     def interval(values: Callable[[RunScores], Float64[np.ndarray, "checkpoints prompts"] | None]) -> Interval | None:
         present = [value for run in of if (value := values(run)) is not None]
-        return Interval.of(mean_curve(present, groups, draws)) if len(present) == len(of) else None
+        return Interval.of(mean_curve(present, draws)) if len(present) == len(of) else None
 
     queries = max(int(of[0].checkpoints[-1]), 1)
     return AgentSummary(
@@ -174,7 +168,7 @@ def _agent(
         win=Interval.of(win),
         win_reference=interval(lambda run: run.win_reference),
         common=interval(lambda run: run.common),
-        simple_regret=Interval.of(mean_curve([run.simple_regret for run in of], groups, draws)),
+        simple_regret=Interval.of(mean_curve([run.simple_regret for run in of], draws)),
         regret={kind: Interval.of(draws.seeds @ np.stack([run.regret[kind] for run in of])) for kind in of[0].regret},
         area=Interval.of(area_samples),
         counters={name: float(np.mean([run.counters[name] for run in of])) for name in of[0].counters},
@@ -226,16 +220,15 @@ def _ratios(
 def _components(
     runs: Mapping[str, Sequence[RunScores]],
     pairs: Sequence[tuple[str, str, str | None]],
-    groups: Sequence[str],
-    draws: Draws,
+    both: Draws,
+    seeds: Draws,
+    prompts: Draws,
 ) -> tuple[Components, ...]:
     """Return the shares of the variance at the last checkpoint: of every agent, then of every difference."""
 
     def final(of: Draws) -> dict[str, Float64[np.ndarray, " draws"]]:
-        last = {agent: mean_curve([run.win[-1:] for run in own], groups, of)[:, 0] for agent, own in runs.items()}
+        last = {agent: mean_curve([run.win[-1:] for run in own], of)[:, 0] for agent, own in runs.items()}
         return {**last, **{f"{agent} - {against}": last[agent] - last[against] for agent, against, _ in pairs}}
 
-    both, seeds, prompts = final(draws), final(draws.only_seeds()), final(draws.only_prompts())
-    return tuple(
-        Components(name, deviation(seeds[name]), deviation(prompts[name]), deviation(both[name])) for name in both
-    )
+    parts = final(seeds), final(prompts), final(both)
+    return tuple(Components(name, *(deviation(part[name]) for part in parts)) for name in parts[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     from duelgym_bench.scored import Results
 
@@ -34,7 +35,7 @@ INK, MUTED, GRID = "#1c1d21", "#6a6c75", "#dfe0e4"
 COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5f6b1f", "#8c3b3b")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 REFERENCE_DASHES = ((0, (1, 2)), (0, (5, 4)), (0, (9, 3, 1, 3)), (0, (3, 5)), (0, (1, 4)), (0, (12, 3)))
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.parse_math": False,
     "axes.spines.top": False,
@@ -82,7 +83,7 @@ def picture(name: PictureName, results: Results, summary: Summary) -> Picture | 
         )
     if name == "common_learner":
         curves = {agent.agent: agent.common for agent in agents if agent.common is not None}
-        heading = "win rate of one common learner, trained on each agent's labels"
+        heading = "win rate of a common learner on each agent's labels"
         return Picture(heading, "win rate of the common learner", curves, references, True) if curves else None
     asked = np.maximum(summary.checkpoints, 1)
     curves = {
@@ -125,7 +126,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         keep = slice(None) if shown.from_zero else summary.checkpoints > 0
         x = _positions(summary)[keep]
         styles = _styles(results, summary)
-        handles = []
+        handles: list[tuple[Line2D, str]] = []
         for name in names:
             curve = shown.curves[name]
             colour, dash, width = styles[name]
@@ -196,6 +197,8 @@ def _styles(results: Results, summary: Summary) -> dict[str, tuple[str, object, 
 
 def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: slice | Float64[np.ndarray, " c"]) -> None:
     """Set the axes: log labels with a place for none, and a range that the curves fill."""
+    from matplotlib.ticker import MaxNLocator
+
     x = _positions(summary)[keep]
     axes.set_xscale("log")
     axes.set_xlim((x[0], x[-1]) if len(x) > 1 else (x[0] / 2, x[0] * 2))
@@ -212,6 +215,7 @@ def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: sli
     axes.minorticks_off()
     axes.set_xlabel("labels (log scale)")
     axes.set_ylabel(shown.ylabel, fontsize=8 if narrow else 9)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     low = min(float(curve.low[keep].min()) for curve in shown.curves.values())
@@ -224,7 +228,7 @@ def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: sli
     axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
 
 
-def _references(axes: Axes, shown: Picture) -> list[tuple[object, str]]:
+def _references(axes: Axes, shown: Picture) -> list[tuple[Line2D, str]]:
     """Draw the references as thin lines; return (line, text) of each, highest first."""
     low, high = axes.get_ylim()
     drawn = []
@@ -242,13 +246,11 @@ def _references(axes: Axes, shown: Picture) -> list[tuple[object, str]]:
     return [(line, text) for _, line, text in sorted(drawn, key=lambda item: -item[0])]
 
 
-def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[object, str]], names: Sequence[str]) -> None:
+def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]], names: Sequence[str]) -> None:
     """Write each line's label beside its end, moved apart where labels would touch, with a thread back to the line."""
     from matplotlib.transforms import blended_transform_factory
 
-    figure = axes.get_figure()
-    box = axes.get_position()
-    points = box.height * figure.get_size_inches()[1] * 72
+    points = axes.bbox.height * 72 / axes.figure.dpi
     low, high = axes.get_ylim()
     ends = [float(shown.curves[name].value[-1]) for name in names]
     ends += sorted(shown.references.values(), reverse=True)
@@ -258,7 +260,7 @@ def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[object, str]
     places[order] = spread(wanted[order], gap=min(12.5, points / max(len(wanted) - 1, 1)), length=points)
     transform = blended_transform_factory(axes.transAxes, axes.transAxes)
     for k, (line, text) in enumerate(handles):
-        colour = line.get_color()  # type: ignore[attr-defined]
+        colour = line.get_color()
         heights = [wanted[k] / points, places[k] / points]
         axes.plot([1.0, 1.025], heights, transform=transform, color=colour, linewidth=0.7, clip_on=False)
         style = "normal" if k < len(names) else "italic"

@@ -153,7 +153,7 @@ def check_passive(replica: str, ratios: Mapping[str, Ratio]) -> Check:
         replica: name of the replica.
         ratios: level -> ratio, the levels rising after ``"final"``, as :func:`passive_levels` gives them.
     """
-    for level in (FINAL, *(level for level in reversed(ratios) if level != FINAL)):
+    for level in (FINAL, *(level for level in reversed(list(ratios)) if level != FINAL)):
         value = ratios[level]
         least, most = value.median
         if most < CHECK_RANGE[0] or least > CHECK_RANGE[1]:

@@ -32,13 +32,13 @@ class ReportPaths:
     """Where a report's files lie.
 
     Attributes:
-        html: the page.
+        page: the HTML page.
         json: every number.
         csv: curves as a long table.
         pictures: name -> (SVG, PNG); without the pictures that there was nothing to draw for.
     """
 
-    html: Path
+    page: Path
     json: Path
     csv: Path
     pictures: Mapping[str, tuple[Path, Path]]
@@ -54,7 +54,8 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     """
     summary = summarise(results)
     out.mkdir(parents=True, exist_ok=True)
-    inline, paths = [], {}
+    inline: list[tuple[str, str, str]] = []
+    paths: dict[str, tuple[Path, Path]] = {}
     for name in PICTURES:
         files = out / f"{name}.svg", out / f"{name}.png"
         shown = picture(name, results, summary)
@@ -73,7 +74,7 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
     _write(written.json, as_json(results, summary).encode())
     _write(written.csv, as_csv(summary).encode())
-    _write(written.html, html.encode())
+    _write(written.page, html.encode())
     return written
 
 

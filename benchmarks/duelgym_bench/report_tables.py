@@ -224,8 +224,9 @@ def _components(summary: Summary) -> Table:
 
 
 def as_text(table: Table, width: int = WIDTH) -> str:
-    """Return the table as aligned text, no line wider than ``width``: long names are cut in the middle, columns that
-    do not fit go on below under the same names.
+    """Return the table as aligned text, no line wider than ``width``.
+
+    Long names are cut in the middle; columns that do not fit go on below, beside the same names.
     """
     columns = list(zip(table.header, *table.rows, strict=True))
     columns = [tuple(printable(cell) for cell in column) for column in columns]
@@ -250,6 +251,7 @@ def as_text(table: Table, width: int = WIDTH) -> str:
 
 
 def cut(text: str, width: int) -> str:
+    """Shorten ``text`` to ``width`` characters by leaving out its middle."""
     if len(text) <= width:
         return text
     return text[: (width - 3) // 2] + "..." + text[len(text) - (width - 3 - (width - 3) // 2) :]

@@ -43,8 +43,7 @@ def supervised_wins(plan: Plan, seed_index: int) -> Float64[np.ndarray, " prompt
     generator = problem.generator
     if isinstance(generator, PoolReplay):
         learning = session.judged(generator.every("learn"))
-        has_tune = bool(generator.pool.manifest["splits"]["tune"])
-        choosing = session.judged(generator.every("tune")) if has_tune else learning
+        choosing = session.judged(generator.every("tune")) if generator.has_tune else learning
     else:
         fresh = np.random.default_rng(derived_seed("supervised", seed_index))
         learning = session.judged(generator.stream(fresh).draw(N_SYNTHETIC))

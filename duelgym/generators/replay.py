@@ -75,6 +75,11 @@ class PoolReplay:
         else:
             self._rows = self._assessed = rows
 
+    @property
+    def has_tune(self) -> bool:
+        """Whether the pool keeps prompts apart for tuning: not where its assessment prompts were named explicitly."""
+        return self.pool.manifest["splits"]["rule"] != "explicit"
+
     def stream(self, rng: np.random.Generator) -> _ReplayStream:
         """Return the questions of one episode."""
         return _ReplayStream(self._rows, self.pool.n_candidates, self.n_candidates, rng)

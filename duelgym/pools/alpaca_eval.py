@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ RULE = (
     f"a model that lacks more than {MOST_LACKING:.0%} of the instructions that any model has is left out; "
     "then an instruction that any remaining model lacks is left out"
 )
+
+
+# Of the prompts, of the responses, and how they were made (plain JSON).
+Embeddings = tuple[
+    Float[np.ndarray, "prompts prompt_dim"], Float[np.ndarray, "prompts models candidate_dim"], dict[str, Any]
+]
 
 
 @dataclass(frozen=True)
@@ -93,28 +100,17 @@ def import_alpaca_eval(
         PoolError: if anything is missing, damaged or contradictory, naming the file.
         OSError: if a file cannot be read or written.
     """
-    if (encoder is None) == (embeddings is None) or (embeddings is None) != (index is None):
-        raise PoolError("give either both --embeddings and --index, or --encoder")
+    if encoder is None and embeddings is not None and index is not None:
+        embed = partial(_embeddings_from_file, Path(embeddings), Path(index))
+    elif encoder is not None and embeddings is None and index is None:
+        embed = partial(_embeddings_from_encoder, encoder, revision)
+    else:
+        raise PoolError("give either an encoder, or a file of embeddings together with its index")
     if not 0 < clip < 0.5:
         raise PoolError(f"clip is {clip!r}; it must lie strictly between 0 and 0.5")
     refuse_existing(Path(out))
     results = read_results(source)
-    report = dict(results.report)
-    if encoder is not None:
-        n_prompts, n_models = len(results.instructions), len(results.models)
-        texts = [*results.instructions, *(text for responses in results.outputs for text in responses)]
-        encoded = encode_texts(texts, encoder=encoder, revision=revision)
-        prompt_embeddings = encoded.embeddings[:n_prompts]
-        candidate_embeddings = encoded.embeddings[n_prompts:].reshape(n_prompts, n_models, -1)
-        record = encoded.record
-        report["truncated_prompts"] = int(encoded.truncated[:n_prompts].sum())
-        report["truncated_responses"] = int(encoded.truncated[n_prompts:].sum())
-    else:
-        assert embeddings is not None
-        assert index is not None
-        prompt_embeddings, candidate_embeddings = read_embeddings(Path(embeddings), Path(index), results)
-        with Path(embeddings).open("rb") as file:
-            record = {"source": "file", "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    prompt_embeddings, candidate_embeddings, record = embed(results)
     return write_pool(
         out,
         name=name,
@@ -130,7 +126,7 @@ def import_alpaca_eval(
         generator={"name": "the language models named in candidate_names"},
         encoder=record,
         licence=LICENCE,
-        provenance={"source": "AlpacaEval", "judge": JUDGE, "baseline": BASELINE, "clip": clip, **report},
+        provenance={"source": "AlpacaEval", "judge": JUDGE, "baseline": BASELINE, "clip": clip, **results.report},
     )
 
 
@@ -188,14 +184,21 @@ def read_results(source: str | os.PathLike[str]) -> Results:
     )
 
 
-def read_embeddings(
-    embeddings: Path, index: Path, results: Results
-) -> tuple[Float[np.ndarray, "prompts prompt_dim"], Float[np.ndarray, "prompts models candidate_dim"]]:
-    """Return prompt and response embeddings from a file, in the order of the results.
+def _embeddings_from_encoder(encoder: str, revision: str | None, results: Results) -> Embeddings:
+    """Embed every prompt and every response, each alone."""
+    n_prompts, n_models = len(results.instructions), len(results.models)
+    texts = [*results.instructions, *(text for responses in results.outputs for text in responses)]
+    encoded = encode_texts(texts, encoder=encoder, revision=revision)
+    record = {
+        **encoded.record,
+        "truncated_prompts": int(encoded.truncated[:n_prompts].sum()),
+        "truncated_responses": int(encoded.truncated[n_prompts:].sum()),
+    }
+    return encoded.embeddings[:n_prompts], encoded.embeddings[n_prompts:].reshape(n_prompts, n_models, -1), record
 
-    Raises:
-        PoolError: if a file is damaged, the two disagree, or a prompt or model is missing, naming it.
-    """
+
+def _embeddings_from_file(embeddings: Path, index: Path, results: Results) -> Embeddings:
+    """Pick embeddings out of a file, in the order of the results; a missing prompt or model is refused by name."""
     order = _read_json(index)
     names: dict[str, dict[str, int]] = {}
     for axis in ("instructions", "generators"):
@@ -218,7 +221,9 @@ def read_embeddings(
             raise PoolError(f"{embeddings}: {label} has shape {found}; {index.name} asks for ({expected}, dim)")
     rows = np.array([names["instructions"][prompt] for prompt in results.instructions])
     columns = np.array([names["generators"][model] for model in results.models])
-    return tensors["prompt_embeddings"].take(rows), tensors["response_embeddings"].take(rows)[:, columns]
+    with embeddings.open("rb") as file:
+        record = {"source": "file", "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return tensors["prompt_embeddings"].take(rows), tensors["response_embeddings"].take(rows)[:, columns], record
 
 
 def _read_model(folder: Path) -> tuple[dict[str, tuple[str, float]], Counter[str]]:

@@ -1,7 +1,5 @@
 """``duelgym pool``: import, info, verify."""
 
-# ruff: noqa: T201 (a command line prints)
-
 from __future__ import annotations
 
 import argparse
@@ -87,10 +85,10 @@ def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:
         print(f"{what} left out: {len(left_out)}{_names(left_out)}")
     for model, reasons in report["unusable_entries"].items():
         print(f"unusable entries of {model}: {', '.join(f'{count} {reason}' for reason, count in reasons.items())}")
-    if "truncated_responses" in report:
-        print(
-            f"cut at the encoder's maximum: {report['truncated_prompts']} prompts, {report['truncated_responses']} responses"
-        )
+    encoder = pool.manifest["encoder"]
+    if "truncated_responses" in encoder:
+        prompts, responses = encoder["truncated_prompts"], encoder["truncated_responses"]
+        print(f"cut at the encoder's maximum: {prompts} prompts, {responses} responses")
     _warn(pool_figures(pool))
     print(
         f"{arguments.out}: {pool.n_prompts} prompts x {pool.n_candidates} candidates, temperature {pool.temperature:g}"

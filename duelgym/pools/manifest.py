@@ -39,6 +39,12 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def checksum(manifest: dict[str, Any]) -> str:
+    """Return the sha256 of everything in a manifest but its own ``checksum`` (as compact JSON, keys sorted)."""
+    rest = {field: value for field, value in manifest.items() if field != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
     """Return ``pool.json`` and the sha256 of its bytes, which identifies the pool.
 
@@ -59,6 +65,10 @@ def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         raise PoolError(f"{path}: schema version is {found!r}; this duelgym reads {SCHEMA}; make the pool again")
+    if manifest.get("checksum") != checksum(manifest):
+        raise PoolError(
+            f"{path}: does not agree with its own checksum; the pool is damaged, restore it or make it again"
+        )
     for field, kind in _FIELDS.items():
         if not isinstance(manifest.get(field, ...), kind):
             raise PoolError(f"{path}: field {field!r} is missing or of the wrong type; make the pool again")

@@ -35,9 +35,14 @@ def near_duplicate_keys(
 
     Two prompts hang together if the cosine of their embeddings is above ``cosine``, or if a chain of such pairs
     joins them. A zero embedding is near nothing.
+
+    Raises:
+        PoolError: if the cosine is not in (0, 1].
     """
     from tqdm import tqdm
 
+    if not 0 < cosine <= 1:
+        raise PoolError(f"near-duplicate cosine is {cosine!r}; it must lie above 0 and be at most 1")
     hashes = [prompt_hash(prompt) for prompt in prompts]
     # Sorted by hash, so that rounding in the products cannot depend on the order of the prompts.
     order = sorted(range(len(prompts)), key=hashes.__getitem__)

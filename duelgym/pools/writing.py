@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int8, Shaped
 
 from duelgym.errors import PoolError
-from duelgym.pools.calibration import find_temperature, single_utility
+from duelgym.pools.calibration import find_temperature
 from duelgym.pools.files import hashed_file, new_directory, refuse_existing
-from duelgym.pools.manifest import EMBEDDINGS, INDEX, MANIFEST, SCHEMA, TEXTS, UTILITIES
+from duelgym.pools.manifest import EMBEDDINGS, INDEX, MANIFEST, SCHEMA, TEXTS, UTILITIES, checksum
 from duelgym.pools.pool import CandidatePool
 from duelgym.pools.splits import (
     CROSS_FITTED_BELOW,
@@ -28,6 +29,7 @@ from duelgym.pools.splits import (
     shorten,
 )
 from duelgym.pools.tensors import write_tensors
+from duelgym.simulators import BradleyTerry
 
 
 def write_pool(
@@ -77,6 +79,7 @@ def write_pool(
 
     Raises:
         PoolError: if the path exists, or the material is inconsistent or not finite.
+        SpecificationError: if the temperature is not a positive finite number.
         OSError: if the files cannot be written.
     """
     path = Path(path)
@@ -87,13 +90,10 @@ def write_pool(
         "prompt_embeddings": _storable(prompt_embeddings, "prompt_embeddings"),
         "candidate_embeddings": _storable(candidate_embeddings, "candidate_embeddings"),
     }
-    _check_shapes(prompts, candidate_names, texts, attributes, utilities, **arrays)
+    _check_material(prompts, candidate_names, texts, attributes, reference, utilities, **arrays)
     for label, array in {**arrays, "utilities": utilities}.items():
         _check_finite(array, label, prompts)
-    if len(attributes) > 1 and temperature is not None:
-        raise PoolError("a temperature was given for a pool with several attributes; there it belongs to each rater")
-    if len(attributes) == 1 and temperature is None:
-        temperature = find_temperature(single_utility(utilities))
+    simulator = _own_simulator(utilities, temperature)
     groups, splits = _split(prompts, arrays["prompt_embeddings"], assess_prompts, near_duplicate_cosine)
     largest = max(float(np.abs(array).max(initial=0)) for array in arrays.values())
     manifest: dict[str, Any] = {
@@ -110,7 +110,7 @@ def write_pool(
         "embedding_scale": largest or 1.0,
         "generator": dict(generator or {}),
         "encoder": dict(encoder or {}),
-        "simulator": None if temperature is None else [{"name": "bradley_terry", "temperature": float(temperature)}],
+        "simulator": simulator,
         "reference": None if reference is None else dict(reference),
         "splits": splits,
         "licence": licence,
@@ -135,6 +135,7 @@ def write_pool(
                 write_tensors(out, content)
             files[file] = out.entry()
         manifest["files"] = files
+        manifest["checksum"] = checksum(manifest)
         with hashed_file(directory / MANIFEST) as out:
             out.write(
                 json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False).encode() + b"\n"
@@ -152,11 +153,12 @@ def _storable(array: Float[np.ndarray, " ..."], label: str) -> Float[np.ndarray,
     return array
 
 
-def _check_shapes(
+def _check_material(
     prompts: Sequence[str],
     candidate_names: Sequence[str],
     texts: Sequence[Sequence[str]],
     attributes: Sequence[str],
+    reference: Mapping[str, Any] | None,
     utilities: Float64[np.ndarray, " ..."],
     prompt_embeddings: Float[np.ndarray, " ..."],
     candidate_embeddings: Float[np.ndarray, " ..."],
@@ -165,7 +167,7 @@ def _check_shapes(
     n_prompts, n_candidates = len(prompts), len(candidate_names)
     if not (n_prompts and n_candidates and attributes):
         raise PoolError(
-            f"{n_prompts} prompts, {n_candidates} candidates, {len(attributes)} attributes: a pool needs some of each"
+            f"{n_prompts} prompts, {n_candidates} candidates, {len(attributes)} attributes: a pool needs at least one of each"
         )
     for label, values in (("prompts", prompts), ("candidate_names", candidate_names), ("attributes", attributes)):
         seen: set[str] = set()
@@ -182,6 +184,14 @@ def _check_shapes(
             raise PoolError(f"prompt {shorten(prompt)} needs a list of {n_candidates} responses")
         if not all(isinstance(response, str) for response in responses):
             raise PoolError(f"prompt {shorten(prompt)} has a response that is not a string")
+    if reference is not None and not (
+        isinstance(reference.get("name"), str)
+        and isinstance(reference.get("utility"), int | float)
+        and math.isfinite(reference["utility"])
+    ):
+        raise PoolError(
+            f"reference is {dict(reference)!r}; it must be {{'name': …, 'utility': a finite number}} or None"
+        )
     expected: dict[str, tuple[Shaped[np.ndarray, " ..."], tuple[int | str, ...]]] = {
         "prompt_embeddings": (prompt_embeddings, (n_prompts, "dim")),
         "candidate_embeddings": (candidate_embeddings, (n_prompts, n_candidates, "dim")),
@@ -199,6 +209,19 @@ def _check_finite(array: Float[np.ndarray, "prompts ..."], label: str, prompts: 
             raise PoolError(
                 f"{label} has a NaN or infinite number for prompt {shorten(prompt)}; leave it out or mend it"
             )
+
+
+def _own_simulator(
+    utilities: Float64[np.ndarray, "prompts candidates attributes"], temperature: float | None
+) -> list[dict[str, object]] | None:
+    """Return the specification of the pool's own rater: none where there are several attributes."""
+    if utilities.shape[2] > 1:
+        if temperature is not None:
+            raise PoolError(
+                "a temperature was given for a pool with several attributes; there it belongs to each rater"
+            )
+        return None
+    return BradleyTerry(find_temperature(utilities[:, :, 0]) if temperature is None else temperature).specification()
 
 
 def _split(

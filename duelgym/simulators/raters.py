@@ -88,8 +88,8 @@ class SyntheticRater:
 class SyntheticRaters:
     """Raters over Gaussian features, each scaled so that it chooses a random pair's favourite 70 % of the time at temperature 1.
 
-    ``random_features``: 128 cosine features with frequencies N(0, 4 I / d), a draw of a Gaussian process with a
-    squared-exponential kernel of length sqrt(d)/2 (Rahimi and Recht 2007). ``mlp``: two hidden layers of 64 tanh
+    ``random_features``: 128 cosine features with frequencies N(0, 2 I / d), a draw of a Gaussian process with a
+    squared-exponential kernel of length sqrt(d / 2) (Rahimi and Recht 2007). ``mlp``: two hidden layers of 64 tanh
     units with Gaussian weights of variance 4/inputs. ``linear``: Gaussian weights.
 
     Args:
@@ -149,7 +149,7 @@ class SyntheticRaters:
         if self.utility == "linear":
             return SyntheticRater((), "none", rng.standard_normal(d))
         if self.utility == "random_features":
-            frequencies = FEATURE_SCALE * 2.0 / np.sqrt(d) * rng.standard_normal((d, 128))
+            frequencies = FEATURE_SCALE * np.sqrt(2.0 / d) * rng.standard_normal((d, 128))
             phases = rng.uniform(0.0, 2.0 * np.pi, 128)
             return SyntheticRater(((frequencies, phases),), "cos", rng.standard_normal(128))
         first = FEATURE_SCALE * 2.0 / np.sqrt(d) * rng.standard_normal((d, 64)), np.zeros(64)

@@ -29,6 +29,7 @@ class Boltzmann:
     """
 
     temperature: float = 1.0
+    name: ClassVar[str] = "boltzmann"
     reads: ClassVar[Literal["mean"]] = "mean"
 
     def __post_init__(self) -> None:
@@ -38,9 +39,7 @@ class Boltzmann:
                 f"temperature is {self.temperature!r}; it must be a positive finite number (utilities are divided by it)"
             )
 
-    def __call__(
-        self, utilities: Float32[np.ndarray, "1 batch n_candidates"], rng: np.random.Generator
-    ) -> Selection:
+    def __call__(self, utilities: Float32[np.ndarray, "1 batch n_candidates"], rng: np.random.Generator) -> Selection:
         """Return pairs drawn from one point utility per candidate.
 
         Raises:

@@ -28,6 +28,7 @@ class DoubleThompson:
     """
 
     max_retries: int = 30
+    name: ClassVar[str] = "double_thompson"
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:

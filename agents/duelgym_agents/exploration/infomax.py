@@ -21,6 +21,7 @@ class Infomax:
     at random; the candidate at the lower position is shown first.
     """
 
+    name: ClassVar[str] = "infomax"
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __call__(

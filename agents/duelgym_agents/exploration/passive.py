@@ -15,6 +15,7 @@ from duelgym_agents.exploration.rule import Selection, only_pair
 class Passive:
     """Compares two different candidates drawn uniformly (Dwaracherla et al. 2024, Algorithm 3)."""
 
+    name: ClassVar[str] = "passive"
     reads: ClassVar[Literal["nothing"]] = "nothing"
 
     def __call__(

@@ -35,6 +35,11 @@ class ExplorationRule(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """What tables and agents call the rule."""
+        ...
+
+    @property
     def reads(self) -> Literal["nothing", "mean", "samples"]:
         """What the rule looks at."""
         ...

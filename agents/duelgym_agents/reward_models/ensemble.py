@@ -65,9 +65,7 @@ class MLPEnsemble:
         self._steps_done = torch.zeros(())
         self._prompt_scaler = FeatureScaler(prompt_dim)
         self._candidate_scaler = FeatureScaler(candidate_dim)
-        self._buffer = DuelBuffer(
-            capacity=settings.buffer_capacity, prompt_dim=prompt_dim, candidate_dim=candidate_dim
-        )
+        self._buffer = DuelBuffer(capacity=settings.buffer_capacity, prompt_dim=prompt_dim, candidate_dim=candidate_dim)
 
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
@@ -105,7 +103,11 @@ class MLPEnsemble:
         """Return weights, anchors, optimiser, buffer, scales and random state."""
         tensors = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
         parts = {name: with_prefix(name, part.state_dict()) for name, part in self._parts().items()}
-        return {**tensors, **{k: v for part in parts.values() for k, v in part.items()}, "rng": generator_to_array(self._rng)}
+        return {
+            **tensors,
+            **{k: v for part in parts.values() for k, v in part.items()},
+            "rng": generator_to_array(self._rng),
+        }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` gave.
@@ -129,7 +131,11 @@ class MLPEnsemble:
         }
 
     def _parts(self) -> dict[str, FeatureScaler | DuelBuffer]:
-        return {"prompt_scaler": self._prompt_scaler, "candidate_scaler": self._candidate_scaler, "buffer": self._buffer}
+        return {
+            "prompt_scaler": self._prompt_scaler,
+            "candidate_scaler": self._candidate_scaler,
+            "buffer": self._buffer,
+        }
 
     def _step(self, duels: LabelledDuels) -> None:
         """Take one step of Adam (Kingma and Ba 2015) on the regularised loss of a minibatch."""

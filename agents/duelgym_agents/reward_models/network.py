@@ -113,5 +113,5 @@ class StackedMLP:
         return utilities.view(self.n_particles, batch, n_candidates)
 
     def _views(self, flat: Float32[torch.Tensor, " weights"]) -> list[Float32[torch.Tensor, "n_particles _ _"]]:
-        """Return the layers' parts of a flat tensor: candidate weights, prompt weights, bias, then weights, bias, …"""
+        """Return the parts of a flat tensor: weights of candidate and of prompt, bias, then each layer's weights, bias."""
         return [part.view(shape) for part, shape in zip(flat.split(self._sizes), self._shapes, strict=True)]

@@ -1,0 +1,35 @@
+"""What the tests share: one thread, a made-up pool, and the real data where it is at hand."""
+
+import os
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import duelgym  # noqa: E402, F401  (registers the ids)
+import pytest  # noqa: E402
+from duelgym.testing import make_pool  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def pool_path(tmp_path_factory):
+    """A made-up pool: 120 prompts, 6 candidates, 8 features."""
+    return make_pool(tmp_path_factory.mktemp("pools") / "made-up", n_prompts=120).path
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of AlpacaEval's files and their embeddings."""
+    folder = Path(os.environ.get("DUELGYM_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "alpaca_eval" / "results").is_dir():
+        pytest.skip(f"AlpacaEval's files are not at {folder}; set DUELGYM_TEST_DATA to where they are")
+    return folder
+
+
+@pytest.fixture(params=["SyntheticDuel-v0", "AlpacaEvalDuel-v0"])
+def env_id_and_kwargs(request, pool_path):
+    """Every registered id, with the arguments that it cannot do without."""
+    return request.param, ({"pool": str(pool_path)} if request.param == "AlpacaEvalDuel-v0" else {})
