@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from duelgym.errors import DuelgymError
 from duelgym.pools import commands as pool_commands
+from duelgym.rounds import commands as round_commands
 
 REFUSED = 1
 INTERRUPTED = 130
@@ -22,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     pool_commands.add_parser(subparsers)
+    round_commands.add_parser(subparsers)
     return parser
 
 

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from duelgym.agent import AgentFactory, Contexts
 from duelgym.pools import CandidatePool, write_pool
 
 _TASKS = ("prune an apple tree", "tune a guitar", "fold a paper crane", "poach an egg", "read a map", "mend a tyre")
@@ -55,3 +56,54 @@ def make_pool(
         generator={"name": "duelgym.testing.make_pool", "seed": seed},
         licence="made up; no rights reserved",
     )
+
+
+def check_agent(
+    factory: AgentFactory,
+    *,
+    prompt_dim: int = 5,
+    candidate_dim: int = 4,
+    n_candidates: int = 6,
+    batch_size: int = 3,
+    batches: int = 6,
+) -> None:
+    """Check that a factory makes agents that keep the contract of :class:`duelgym.Agent`.
+
+    Two agents of one seed are asked the same questions: answers must have the right shape and type, name candidates that
+    were shown, be equal for equal seeds, and leave the contexts as they were. Preferences of all four kinds are given.
+
+    Raises:
+        AssertionError: naming the method, what it gave and what was expected.
+    """
+    rng = np.random.default_rng(0)
+    settings = {"n_candidates": n_candidates, "batch_size": batch_size, "budget": batch_size * batches, "seed": 3}
+    agents = [factory(prompt_dim=prompt_dim, candidate_dim=candidate_dim, **settings) for _ in range(2)]  # type: ignore[arg-type]
+    texts = bool(getattr(agents[0], "needs_texts", False))
+    for batch in range(batches):
+        prompts = rng.uniform(-1, 1, (batch_size, prompt_dim)).astype(np.float32)
+        candidates = rng.uniform(-1, 1, (batch_size, n_candidates, candidate_dim)).astype(np.float32)
+        contexts = Contexts(
+            prompts,
+            candidates,
+            tuple(f"prompt {row}" for row in range(batch_size)) if texts else None,
+            tuple(tuple(f"response {c}" for c in range(n_candidates)) for _ in range(batch_size)) if texts else None,
+        )
+        before = prompts.tobytes(), candidates.tobytes()
+        preferences = ((np.arange(batch_size) + batch) % 4).astype(np.int8)
+        chosen = [np.asarray(agent.select_pairs(contexts)) for agent in agents]
+        _check_positions("select_pairs", chosen, (batch_size, 2), n_candidates)
+        for agent in agents:
+            agent.observe(contexts, chosen[0].astype(np.int64), preferences)
+        recommended = [np.asarray(agent.recommend(contexts)) for agent in agents]
+        _check_positions("recommend", recommended, (batch_size,), n_candidates)
+        assert before == (prompts.tobytes(), candidates.tobytes()), "the agent changed the contexts it was shown"
+
+
+def _check_positions(method: str, answers: list[np.ndarray], shape: tuple[int, ...], n_candidates: int) -> None:
+    first, second = answers
+    assert first.shape == shape, f"{method}() gave shape {first.shape}, expected {shape}"
+    assert first.dtype.kind in "iu", f"{method}() gave type {first.dtype}, expected whole numbers"
+    assert first.min() >= 0 and first.max() < n_candidates, (
+        f"{method}() gave positions {first.min()} to {first.max()}, expected 0 to {n_candidates - 1}"
+    )
+    assert np.array_equal(first, second), f"{method}() gave different answers to two agents of the same seed"

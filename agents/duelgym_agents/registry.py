@@ -46,6 +46,11 @@ class AgentSpec:
         """Which of the two reward models it learns."""
         return "point" if self.settings.n_particles == 1 else "ensemble"
 
+    @property
+    def rule_name(self) -> str:
+        """Which rule it asks by, whatever the reward model."""
+        return self.rule.name
+
 
 _OPEN = (
     "In the manner of Dwaracherla et al. (2024), who leave open network size, optimiser, learning rate, steps, "
@@ -160,7 +165,7 @@ def make_agent(
     except DuelgymError:
         raise
     except Exception as error:
-        raise SpecificationError(f"making agent {name!r} failed: {type(error).__name__}: {error}") from error
+        raise SpecificationError(f"making agent {name!r} failed: {_one_line(error)}") from error
     if not isinstance(agent, Agent):
         raise SpecificationError(
             f"agent {name!r} is a {type(agent).__name__}; it must have the methods select_pairs, observe and recommend"
@@ -204,7 +209,11 @@ def _imported_factory(name: str) -> AgentFactory:
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:
-        raise SpecificationError(f"agent {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise SpecificationError(f"agent {name!r} cannot be imported: {_one_line(error)}") from error
     if not callable(factory):
         raise SpecificationError(f"agent {name!r} is not a function; write package.module:factory")
     return factory
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -122,3 +122,8 @@ class Summary:
     def budget(self) -> int:
         """Queries at the last checkpoint."""
         return int(self.checkpoints[-1])
+
+
+def is_replica(agent: str, baseline: str) -> bool:
+    """Whether ``agent`` is the baseline again, with another seed of its own."""
+    return agent.startswith(f"{baseline}@")

@@ -16,6 +16,7 @@ from duelgym_bench.curves import (
     Difference,
     ReferenceSummary,
     Summary,
+    is_replica,
 )
 from duelgym_bench.ratio import Ratio, check_passive, isotonic_fit, passive_levels, queries_to_level, ratio
 from duelgym_bench.scored import References, Results, RunScores
@@ -176,11 +177,6 @@ def _agent(
             part: float(np.mean([run.seconds[part] for run in of])) * 1000 / queries for part in of[0].seconds
         },
     )
-
-
-def is_replica(agent: str, baseline: str) -> bool:
-    """Whether ``agent`` is the baseline again, with another seed of its own."""
-    return agent.startswith(f"{baseline}@")
 
 
 def _comparisons(runs: Mapping[str, Sequence[RunScores]], baseline: str) -> list[tuple[str, str, str | None]]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
-from duelgym_bench.curves import ORACLE, SUPERVISED, Summary
-from duelgym_bench.curves_summary import is_replica
+from duelgym_bench.curves import ORACLE, SUPERVISED, Summary, is_replica
 from duelgym_bench.ratio import isotonic_fit
 from duelgym_bench.report_tables import cut, decimals, printable
 from duelgym_bench.statistics import Interval
@@ -35,6 +34,7 @@ INK, MUTED, GRID = "#1c1d21", "#6a6c75", "#dfe0e4"
 COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5f6b1f", "#8c3b3b")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 REFERENCE_DASHES = ((0, (1, 2)), (0, (5, 4)), (0, (9, 3, 1, 3)), (0, (3, 5)), (0, (1, 4)), (0, (12, 3)))
+_FIXED_DASHES: dict[str, Any] = {ORACLE: (0, (1, 1)), SUPERVISED: "-"}
 _STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.parse_math": False,
@@ -89,7 +89,7 @@ def picture(name: PictureName, results: Results, summary: Summary) -> Picture | 
     curves = {
         agent.agent: Interval(*(of / asked for of in (average.value, average.low, average.high)))
         for agent in agents
-        if (average := agent.regret.get("average")) is not None
+        if summary.budget and (average := agent.regret.get("average")) is not None
     }
     heading = "average regret per label, over the labels so far"
     references = {f"{ORACLE} (both responses)": 0.0}
@@ -100,8 +100,9 @@ def caption(results: Results, summary: Summary) -> str:
     """Return what every picture says below: seeds, intervals, and what the labels can carry."""
     seeds = f"{summary.n_seeds} seed{'s' * (summary.n_seeds != 1)}"
     bits = decimals(results.references.bits_per_label)
+    narrow = " (too narrow: fewer than 4 seeds)" if summary.n_seeds < 4 else ""
     return (
-        f"Bands: 95 % intervals over {seeds} and {summary.n_prompts} assessment prompts. "
+        f"Intervals: 95 %, over {seeds} and {summary.n_prompts} assessment prompts{narrow}. "
         f"The label of a random pair carries at most {bits} bits on average."
     )
 
@@ -123,7 +124,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         height = 3.75 + 0.143 * n_lines if narrow else max(5.4, 1.4 + 0.19 * n_lines)
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
-        keep = slice(None) if shown.from_zero else summary.checkpoints > 0
+        keep = (summary.checkpoints > 0) | shown.from_zero
         x = _positions(summary)[keep]
         styles = _styles(results, summary)
         handles: list[tuple[Line2D, str]] = []
@@ -139,7 +140,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         title = f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}"
         if narrow:
             below = 0.143 * n_lines + 0.65
-            figure.subplots_adjust(left=0.16, right=0.97, top=1 - 0.62 / height, bottom=below / height)
+            figure.subplots_adjust(left=0.175, right=0.97, top=1 - 0.62 / height, bottom=below / height)
             figure.legend(
                 [line for line, _ in handles],
                 [text for _, text in handles],
@@ -195,7 +196,7 @@ def _styles(results: Results, summary: Summary) -> dict[str, tuple[str, object, 
     return styles
 
 
-def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: slice | Float64[np.ndarray, " c"]) -> None:
+def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: Bool[np.ndarray, " checkpoints"]) -> None:
     """Set the axes: log labels with a place for none, and a range that the curves fill."""
     from matplotlib.ticker import MaxNLocator
 
@@ -214,7 +215,8 @@ def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: sli
     axes.set_xticks(ticks, labels)
     axes.minorticks_off()
     axes.set_xlabel("labels (log scale)")
-    axes.set_ylabel(shown.ylabel, fontsize=8 if narrow else 9)
+    axes.set_ylabel(shown.ylabel, fontsize=7.5 if narrow else 9)
+    axes.tick_params(labelsize=8 if narrow else 9)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -233,13 +235,7 @@ def _references(axes: Axes, shown: Picture) -> list[tuple[Line2D, str]]:
     low, high = axes.get_ylim()
     drawn = []
     for k, (name, value) in enumerate(shown.references.items()):
-        dash = (
-            (0, (1, 1))
-            if name == ORACLE
-            else "-"
-            if name == SUPERVISED
-            else REFERENCE_DASHES[k % len(REFERENCE_DASHES)]
-        )
+        dash = _FIXED_DASHES.get(name, REFERENCE_DASHES[k % len(REFERENCE_DASHES)])
         arrow = "" if low <= value <= high else " \N{UPWARDS ARROW}" if value > high else " \N{DOWNWARDS ARROW}"
         line = axes.axhline(value, color=MUTED, linewidth=0.8, linestyle=dash, zorder=1)
         drawn.append((value, line, f"{_short(name)} {decimals(value)}{arrow}"))
@@ -248,8 +244,6 @@ def _references(axes: Axes, shown: Picture) -> list[tuple[Line2D, str]]:
 
 def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]], names: Sequence[str]) -> None:
     """Write each line's label beside its end, moved apart where labels would touch, with a thread back to the line."""
-    from matplotlib.transforms import blended_transform_factory
-
     points = axes.bbox.height * 72 / axes.figure.dpi
     low, high = axes.get_ylim()
     ends = [float(shown.curves[name].value[-1]) for name in names]
@@ -258,13 +252,14 @@ def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]
     order = np.argsort(wanted, kind="stable")
     places = np.empty(len(wanted))
     places[order] = spread(wanted[order], gap=min(12.5, points / max(len(wanted) - 1, 1)), length=points)
-    transform = blended_transform_factory(axes.transAxes, axes.transAxes)
     for k, (line, text) in enumerate(handles):
         colour = line.get_color()
         heights = [wanted[k] / points, places[k] / points]
-        axes.plot([1.0, 1.025], heights, transform=transform, color=colour, linewidth=0.7, clip_on=False)
+        axes.plot([1.0, 1.025], heights, transform=axes.transAxes, color=colour, linewidth=0.7, clip_on=False)
         style = "normal" if k < len(names) else "italic"
-        axes.text(1.03, heights[1], text, transform=transform, va="center", fontsize=8.5, color=colour, style=style)
+        axes.text(
+            1.03, heights[1], text, transform=axes.transAxes, va="center", fontsize=8.5, color=colour, style=style
+        )
 
 
 def spread(wanted: Float64[np.ndarray, " labels"], gap: float, length: float) -> Float64[np.ndarray, " labels"]:

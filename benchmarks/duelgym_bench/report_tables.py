@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from duelgym_bench.curves import Difference, Summary
-from duelgym_bench.curves_summary import is_replica
+from duelgym_bench.curves import Difference, Summary, is_replica
 from duelgym_bench.ratio import FINAL, Ratio
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
@@ -216,7 +215,8 @@ def _components(summary: Summary) -> Table:
 
     return Table(
         "Where the uncertainty comes from",
-        "Standard deviation of the win rate at the budget, over resamples of seeds alone, prompts alone, and both."
+        "Standard deviation of the win rate at the budget, over resamples of seeds alone, of prompts alone, and of both, "
+        "where what seeds and prompts have in common counts once."
         + (" With one seed nothing is known of the variance between seeds." if summary.n_seeds == 1 else ""),
         ("win rate of", "seeds", "prompts", "both"),
         tuple((part.name, points(part.seeds), points(part.prompts), points(part.both)) for part in summary.components),

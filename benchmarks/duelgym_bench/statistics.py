@@ -37,11 +37,11 @@ def draw_resamples(
     """Draw the weights of ``n_resamples`` resamples, after a first row of equal weights.
 
     Seeds are drawn with replacement, and crosswise with them the prompts of each group (the pigeonhole bootstrap, Owen
-    2007). Two things keep the intervals honest, both measured by simulation in the tests:
+    2007). Two things keep the intervals honest, both checked by simulation in the tests:
 
     * Of n seeds, or prompts, n - 3 are drawn (at least one). n draws would give a mean (n - 1) / n of the variance
       s² / n; n - 3 give it (n - 1) / (n - 3), the variance of Student's t with n - 1 degrees of freedom. With fewer
-      than 5 seeds intervals are nevertheless too narrow; a single seed has no variance to show.
+      than 4 seeds intervals are nevertheless too narrow; a single seed has no variance to show.
     * A seed brings its prompts with it, so drawing seeds already draws prompts; only what the R seeds of a group share
       has to be drawn on top. The weights of prompts are therefore drawn towards equal ones by the factor
       sqrt(1 - 1/R), without which the variance of prompts counts up to twice. (A single seed: factor 1.)

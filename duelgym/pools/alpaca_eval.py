@@ -75,6 +75,7 @@ def import_alpaca_eval(
     index: str | os.PathLike[str] | None = None,
     encoder: str | None = None,
     revision: str | None = None,
+    max_tokens: int | None = None,
     assess_prompts: Sequence[str] | None = None,
     clip: float = CLIP,
     near_duplicate_cosine: float = NEAR_DUPLICATE_COSINE,
@@ -91,6 +92,7 @@ def import_alpaca_eval(
         index: JSON file with ``instructions`` and ``generators``, the order of the two axes.
         encoder: folder or hub name of a transformers encoder, instead of ``embeddings`` and ``index``.
         revision: commit, tag or branch of a hub encoder.
+        max_tokens: the encoder cuts texts here; None is its own maximum.
         assess_prompts: see :func:`duelgym.pools.write_pool`.
         clip: the judge's probability is clipped to [clip, 1 - clip] before its logit is taken.
         near_duplicate_cosine: see :func:`duelgym.pools.write_pool`.
@@ -103,7 +105,7 @@ def import_alpaca_eval(
     if encoder is None and embeddings is not None and index is not None:
         embed = partial(_embeddings_from_file, Path(embeddings), Path(index))
     elif encoder is not None and embeddings is None and index is None:
-        embed = partial(_embeddings_from_encoder, encoder, revision)
+        embed = partial(_embeddings_from_encoder, encoder, revision, max_tokens)
     else:
         raise PoolError("give either an encoder, or a file of embeddings together with its index")
     if not 0 < clip < 0.5:
@@ -184,11 +186,13 @@ def read_results(source: str | os.PathLike[str]) -> Results:
     )
 
 
-def _embeddings_from_encoder(encoder: str, revision: str | None, results: Results) -> Embeddings:
+def _embeddings_from_encoder(
+    encoder: str, revision: str | None, max_tokens: int | None, results: Results
+) -> Embeddings:
     """Embed every prompt and every response, each alone."""
     n_prompts, n_models = len(results.instructions), len(results.models)
     texts = [*results.instructions, *(text for responses in results.outputs for text in responses)]
-    encoded = encode_texts(texts, encoder=encoder, revision=revision)
+    encoded = encode_texts(texts, encoder=encoder, revision=revision, max_tokens=max_tokens)
     record = {
         **encoded.record,
         "truncated_prompts": int(encoded.truncated[:n_prompts].sum()),

@@ -18,7 +18,7 @@ from duelgym.simulators import win_probability
 FAVOURITE_RATE = 0.70
 TIED_SHARE_WARNING = 0.05
 _BLOCK_PAIRS = 2**20
-_BISECTIONS = 40
+_BISECTIONS = 32
 
 
 def single_utility(

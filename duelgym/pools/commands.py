@@ -37,6 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     embeddings.add_argument("--encoder", metavar="NAME_OR_PATH", help="transformers encoder: folder or hub name")
     alpaca.add_argument("--index", metavar="FILE", help="JSON that gives the order of both axes of --embeddings")
     alpaca.add_argument("--revision", help="commit, tag or branch of a hub encoder")
+    alpaca.add_argument("--max-tokens", type=int, metavar="N", help="cut texts here (default: the encoder's maximum)")
     alpaca.add_argument(
         "--assess-prompts", metavar="FILE", help="JSON list: these are assessed, all others learned from"
     )
@@ -72,6 +73,7 @@ def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:
         index=arguments.index,
         encoder=arguments.encoder,
         revision=arguments.revision,
+        max_tokens=arguments.max_tokens,
         assess_prompts=assess_prompts,
         clip=arguments.clip,
         near_duplicate_cosine=arguments.near_duplicates,

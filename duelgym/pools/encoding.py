@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from duelgym.errors import PoolError
+from duelgym.pools.splits import shorten
 
+_COUNTED = 1024
 _NO_LIMIT = 10**6  # tokenizers without a maximum report one with thirty digits
 
 
@@ -31,21 +33,30 @@ class Encoded:
     record: dict[str, Any]
 
 
-def encode_texts(texts: Sequence[str], *, encoder: str, revision: str | None = None, batch_size: int = 32) -> Encoded:
+def encode_texts(
+    texts: Sequence[str],
+    *,
+    encoder: str,
+    revision: str | None = None,
+    max_tokens: int | None = None,
+    batch_size: int = 32,
+) -> Encoded:
     """Embed texts: mean of the last hidden layer over the tokens that are not padding, divided by its length.
 
     Args:
         texts: each is embedded alone.
         encoder: folder or hub name of a transformers model with a tokenizer and safetensors weights.
         revision: commit, tag or branch of a hub model.
+        max_tokens: texts are cut here, special tokens included; None is the encoder's own maximum.
         batch_size: texts at a time.
 
     Raises:
-        PoolError: if torch or transformers is not installed, the encoder cannot be loaded, or a text is not Unicode.
+        PoolError: if torch or transformers is not installed, the encoder cannot be loaded, ``max_tokens`` is too
+            small, or a text is not Unicode.
     """
     try:
         import torch
-        from transformers import AutoModel, AutoTokenizer
+        import transformers  # noqa: F401 (loaded below; here only to see whether it is installed)
     except ImportError:
         raise PoolError(
             "an encoder needs torch and transformers; install them with: pip install 'duelgym[llm]'"
@@ -53,25 +64,28 @@ def encode_texts(texts: Sequence[str], *, encoder: str, revision: str | None = N
     from tqdm import tqdm
 
     for text in texts:
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise PoolError(f"not valid Unicode (a lone surrogate), so no encoder can read it: {text[:60]!r}")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(encoder, revision=revision)
-        # Weights in other formats than safetensors are pickles: code from a stranger.
-        model = AutoModel.from_pretrained(encoder, revision=revision, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError, ImportError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PoolError(f"encoder {encoder!r} cannot be loaded: {reason}") from None
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            message = f"not valid Unicode (a lone surrogate), so no encoder can read it: {shorten(text)}"
+            raise PoolError(message) from None
+    tokenizer, model = _load(encoder, revision)
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     model.eval()
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
-    limits = (tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _NO_LIMIT))
-    limit = min(limits)
+    smallest = tokenizer.num_special_tokens_to_add() + 1
+    if max_tokens is not None and max_tokens < smallest:
+        raise PoolError(f"max tokens is {max_tokens}; this encoder needs at least {smallest}")
+    own = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", _NO_LIMIT))
+    limit = min(own, _NO_LIMIT if max_tokens is None else max_tokens)
 
-    lengths = np.array([len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]])
+    lengths = np.empty(len(texts), np.int64)
+    for start in tqdm(range(0, len(texts), _COUNTED), desc="counting tokens", disable=None, delay=2):
+        counted = tokenizer(list(texts[start : start + _COUNTED]), verbose=False)["input_ids"]
+        lengths[start : start + _COUNTED] = [len(ids) for ids in counted]
     order = np.argsort(lengths, kind="stable")  # texts of like length together waste little padding
     embeddings = np.empty((len(texts), model.config.hidden_size), np.float32)
     with tqdm(total=len(texts), desc="embedding", unit="text", disable=None, delay=2) as progress:
@@ -91,6 +105,26 @@ def encode_texts(texts: Sequence[str], *, encoder: str, revision: str | None = N
                 embeddings[batch] = torch.nn.functional.normalize(pooled, dim=1).numpy()
             progress.update(len(batch))
     return Encoded(embeddings, lengths > limit, _record(encoder, model.config, limit))
+
+
+def _load(encoder: str, revision: str | None) -> tuple[Any, Any]:
+    """Return tokenizer and model, without the library's progress bar, which is not silent outside a terminal."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        # Weights in other formats than safetensors are pickles: code from a stranger.
+        model = AutoModel.from_pretrained(encoder, revision=revision, use_safetensors=True, dtype=torch.float32)
+        return AutoTokenizer.from_pretrained(encoder, revision=revision), model
+    except (OSError, ValueError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PoolError(f"encoder {encoder!r} cannot be loaded: {reason}") from None
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _record(encoder: str, config: Any, limit: int) -> dict[str, Any]:

@@ -97,10 +97,6 @@ class StoredTensor:
         for start in range(0, self.shape[0], step):
             yield start, self.rows(start, min(start + step, self.shape[0]))
 
-    def all(self) -> Shaped[np.ndarray, "rows ..."]:
-        """Return the whole array (read-only)."""
-        return self.rows(0, self.shape[0])
-
 
 def read_tensors(path: Path) -> dict[str, StoredTensor]:
     """Read the header of a safetensors file; the arrays stay on the disk.

@@ -116,13 +116,12 @@ def write_pool(
         "licence": licence,
         "provenance": dict(provenance or {}),
     }
-    lines = (_text_line(prompt, responses) for prompt, responses in zip(prompts, texts, strict=True))
     characters = np.array([[len(response) for response in responses] for responses in texts], np.int32)
     with new_directory(path) as directory:
         offsets, files = [0], {}
         with hashed_file(directory / TEXTS) as out:
-            for line in lines:
-                out.write(line)
+            for prompt, responses in zip(prompts, texts, strict=True):
+                out.write(_text_line(prompt, responses))
                 offsets.append(out.bytes)
         files[TEXTS] = out.entry()
         contents: dict[str, dict[str, Shaped[np.ndarray, " ..."]]] = {
@@ -137,9 +136,7 @@ def write_pool(
         manifest["files"] = files
         manifest["checksum"] = checksum(manifest)
         with hashed_file(directory / MANIFEST) as out:
-            out.write(
-                json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False).encode() + b"\n"
-            )
+            out.write(json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
     return CandidatePool.open(path)
 
 

@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.session import DuelSession, checked_pairs
-from duelgym.errors import DuelgymError, LogError
+from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics.judged import Judged
 from duelgym.rounds.queries import QueryLog, read_queries
 
@@ -121,9 +121,7 @@ def replay(path: Path, *, pool: Path | None = None) -> ReplayReport:
         raise LogError(f"{path}, line 1: the header lacks {', '.join(missing)}")
     try:
         problem = problem_of(log.header, pool)
-    except LogError:
-        raise
-    except DuelgymError as error:
+    except SpecificationError as error:
         raise LogError(f"{path}, line 1: the environment cannot be rebuilt: {error}") from None
     for _ in replayed(log, problem, begin(log.header, problem), str(path)):
         pass

@@ -69,6 +69,11 @@ def test_texts_longer_than_the_encoder_takes_are_cut_and_counted(encoder: Path) 
     encoded = encode_texts([ten, f"{ten} bee", f"{ten} cat cat"], encoder=str(encoder))
     assert encoded.truncated.tolist() == [False, True, True]
     np.testing.assert_allclose(encoded.embeddings[1:], encoded.embeddings[[0, 0]], atol=1e-6)
+    shorter = encode_texts(["ant ant", "ant ant bee"], encoder=str(encoder), max_tokens=4)
+    assert shorter.truncated.tolist() == [False, True]
+    np.testing.assert_allclose(shorter.embeddings[0], shorter.embeddings[1], atol=1e-6)
+    with pytest.raises(PoolError, match="max tokens is 2; this encoder needs at least 3"):
+        encode_texts(["ant"], encoder=str(encoder), max_tokens=2)
 
 
 def test_import_with_an_encoder(tmp_path: Path, alpaca, encoder: Path, capsys) -> None:

@@ -24,7 +24,7 @@ _PIECE = 2**20
 
 
 class MLPEnsemble:
-    """The reward models of Dwaracherla et al. (2024), section 4: the ensemble ENN and, as its one-particle case, the MLP.
+    """The reward models of Dwaracherla et al. (2024): the ensemble ENN and, with one particle, the point MLP.
 
     Each particle minimises its own sum over the buffered duels of cross-entropy + lambda ||weights - anchor||^2.
     It is followed as a mean over a minibatch, so lambda is divided by the number of duels in the buffer.
@@ -101,13 +101,10 @@ class MLPEnsemble:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return weights, anchors, optimiser, buffer, scales and random state."""
-        tensors = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
-        parts = {name: with_prefix(name, part.state_dict()) for name, part in self._parts().items()}
-        return {
-            **tensors,
-            **{k: v for part in parts.values() for k, v in part.items()},
-            "rng": generator_to_array(self._rng),
-        }
+        state = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        for name, part in self._parts().items():
+            state |= with_prefix(name, part.state_dict())
+        return state | {"rng": generator_to_array(self._rng)}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` gave.

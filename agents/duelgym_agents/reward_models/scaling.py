@@ -30,8 +30,8 @@ class FeatureScaler:
     def update(self, rows: Float32[np.ndarray, "rows feature"]) -> None:
         """Take more rows into account."""
         count = len(rows)
-        mean = rows.mean(axis=0)
-        centred = (rows - mean).ravel()
+        mean = rows.mean(axis=0, dtype=np.float64)
+        centred = (rows - mean.astype(np.float32)).ravel()
         shift = mean - self._mean
         total = self._count + count
         self._variation += float(centred @ centred) + float(shift @ shift) * self._count * count / total

@@ -1,0 +1,290 @@
+"""Summaries and reports of simulated results: numbers, files, and what hostile names do to them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from duelgym_bench.curves_summary import summarise, table_columns
+from duelgym_bench.plots import picture, spread
+from duelgym_bench.ratio import Ratio
+from duelgym_bench.report import markdown_tables, table_text, write_report
+from duelgym_bench.report_tables import Table, as_markdown, as_text, format_ratio, tables
+from duelgym_bench.scored import References, Results, RunScores
+
+from duelgym.errors import DuelgymError
+
+CHECKPOINTS = np.array([0, 32, 160, 640, 1280, 3200, 6400])
+AGENTS = {
+    "passive": ("passive", "point", 0.66),
+    "boltzmann": ("boltzmann", "point", 0.70),
+    "thompson": ("double_thompson", "ensemble", 0.73),
+    "passive-ensemble": ("passive", "ensemble", 0.67),
+    "my.agent:build": (None, None, 0.60),
+    "passive@1": ("passive", "point", 0.66),
+}
+HOSTILE = "<script>alert(1)</script>"
+
+
+def simulated(n_seeds: int = 4, n_prompts: int = 30) -> Results:
+    rng = np.random.default_rng(0)
+    folds = [f"fold {seed % 2}" for seed in range(n_seeds)]
+    effect = {fold: rng.normal(0, 0.1, n_prompts) for fold in folds}
+    runs = []
+    for agent, (rule, model, top) in AGENTS.items():
+        for seed, fold in enumerate(folds):
+            mean = 0.5 + (top - 0.5) * CHECKPOINTS / (CHECKPOINTS + 400)
+            noise = rng.normal(0, 0.02, (len(CHECKPOINTS), n_prompts))
+            win = np.clip(mean[:, None] + effect[fold] + noise, 0, 1)
+            regret = np.cumsum(np.diff(CHECKPOINTS, prepend=0) * (0.7 - mean))
+            runs.append(
+                RunScores(
+                    agent=agent,
+                    rule=rule,
+                    reward_model=model,
+                    seed_index=seed,
+                    prompt_group=fold,
+                    checkpoints=CHECKPOINTS,
+                    win=win,
+                    win_reference=win * 0.8,
+                    common=win * 0.9,
+                    simple_regret=1 - win,
+                    regret={"average": regret, "strong": 1.2 * regret, "weak": 0.8 * regret},
+                    counters={"self_duels": 0, "repeated_pairs": 64, "retries": 5, "fallbacks": 2},
+                    seconds={"select": 1.0, "simulate": 2.0, "learn": 5.4, "assess": 3.0},
+                )
+            )
+
+    def policy(height: float) -> dict[str, np.ndarray]:
+        return {fold: np.full(n_prompts, height) for fold in folds}
+
+    references = References(
+        policies={"uniform": policy(0.5), "longest answer": policy(0.68)},
+        policies_reference={"uniform": policy(0.4), "longest answer": policy(0.5)},
+        oracle=policy(0.95),
+        supervised=policy(0.75),
+        supervised_label="ridge regression on all utilities",
+        bits_per_label=0.2,
+    )
+    return Results(
+        title="SyntheticDuel-v0",
+        command="duelgym-bench run --env SyntheticDuel-v0",
+        versions={"duelgym": "0.1.0"},
+        specification={"budget": 6400},
+        tuned=False,
+        baseline="passive",
+        runs=tuple(runs),
+        references=references,
+    )
+
+
+def hostile() -> Results:
+    """One seed, one agent, two checkpoints, nothing optional, and names that would be markup or control codes."""
+    win = np.array([[0.4, 0.5, 0.6], [0.5, 0.5, 0.6]])
+    run = RunScores(
+        agent=HOSTILE,
+        rule=None,
+        reward_model=None,
+        seed_index=0,
+        prompt_group="seed 0",
+        checkpoints=np.array([0, 64]),
+        win=win,
+        win_reference=None,
+        common=None,
+        simple_regret=1 - win,
+        regret={"average": np.array([0.0, 20.0])},
+        counters={"self_duels": 0, "repeated_pairs": 3},
+        seconds={"select": 0.1, "learn": 0.1},
+    )
+    references = References({"uni|form": {"seed 0": np.full(3, 0.5)}}, None, {"seed 0": np.full(3, 0.9)}, None, "", 0.1)
+    title = "<b>$x_1$</b> \x1b[31m\N{CJK UNIFIED IDEOGRAPH-6F22} & co"
+    return Results(title, f"run '{HOSTILE}'", {}, {"x": f"</pre>{HOSTILE}"}, True, HOSTILE, (run,), references)
+
+
+class Tags(HTMLParser):
+    """Collects every tag and the address of everything that would be fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in {"src", "href", "xlink:href", "data", "action"}:
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+
+def test_summary_by_hand():
+    """Row 0 of the resamples is the data: values must equal plain means."""
+    results = simulated()
+    summary = summarise(results, n_resamples=50)
+    by_name = {agent.agent: agent for agent in summary.agents}
+    own = [run for run in results.runs if run.agent == "thompson"]
+    other = [run for run in results.runs if run.agent == "passive-ensemble"]
+    mean, against = (np.mean([run.win.mean(axis=1) for run in runs], axis=0) for runs in (own, other))
+    thompson = by_name["thompson"]
+    np.testing.assert_allclose(thompson.win.value, mean)
+    np.testing.assert_allclose(thompson.win_reference.value, 0.8 * mean)
+    np.testing.assert_allclose(thompson.common.value, 0.9 * mean)
+    np.testing.assert_allclose(thompson.simple_regret.value, 1 - mean)
+    np.testing.assert_allclose(thompson.regret["weak"].value, 0.8 * own[0].regret["average"])
+    assert thompson.seconds_per_1000["learn"] == pytest.approx(5.4 / 6.4)
+    difference = next(d for d in summary.differences if d.agent == "thompson" and d.reward_model == "ensemble")
+    assert difference.against == "passive-ensemble"
+    np.testing.assert_allclose(difference.win.value, mean - against)
+    longest = next(reference for reference in summary.references if reference.name == "longest answer")
+    assert float(longest.area.value) == pytest.approx(0.18 / 0.45)
+    assert (summary.n_seeds, summary.n_prompts, summary.budget) == (4, 60, 6400)
+
+
+def test_comparisons_hold_the_reward_model_fixed_where_they_can():
+    pairs = {(d.agent, d.against, d.reward_model) for d in summarise(simulated(), n_resamples=20).differences}
+    assert pairs == {
+        ("boltzmann", "passive", "point"),
+        ("thompson", "passive-ensemble", "ensemble"),
+        ("thompson", "passive", None),
+        ("passive-ensemble", "passive", None),
+        ("my.agent:build", "passive", None),
+        ("passive@1", "passive", None),
+    }
+
+
+def test_a_replica_is_checked_and_kept_out_of_the_pictures():
+    results = simulated()
+    summary = summarise(results, n_resamples=200)
+    assert summary.check is not None
+    assert f"check {summary.check.verdict}" in table_text(results)
+    shown = picture("curves", results, summary)
+    assert shown is not None
+    assert list(shown.curves) == [agent for agent in AGENTS if agent != "passive@1"]
+    without = dataclasses.replace(results, runs=tuple(run for run in results.runs if run.agent != "passive@1"))
+    assert summarise(without, n_resamples=20).check is None
+
+
+def test_every_picture_carries_the_references():
+    results = simulated()
+    summary = summarise(results, n_resamples=20)
+    for name in ("curves", "common_learner"):
+        assert picture(name, results, summary).references == {
+            "oracle": pytest.approx(0.95),
+            "supervised reference": pytest.approx(0.75),
+            "uniform": pytest.approx(0.5),
+            "longest answer": pytest.approx(0.68),
+        }
+    assert 0.0 in picture("regret", results, summary).references.values()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: dataclasses.replace(r, baseline="missing"), "'missing' is not among the agents"),
+        (lambda r: dataclasses.replace(r, runs=()), "there are no runs"),
+        (lambda r: dataclasses.replace(r, runs=r.runs[:-1]), "finish the missing runs"),
+        (
+            lambda r: dataclasses.replace(r, runs=(*r.runs[:-1], dataclasses.replace(r.runs[-1], prompt_group="x"))),
+            "different prompts",
+        ),
+    ],
+)
+def test_runs_that_do_not_fit_together_are_refused(change, message: str):
+    with pytest.raises(DuelgymError, match=message):
+        summarise(change(simulated()))
+
+
+def test_columns_of_tables():
+    assert [int(CHECKPOINTS[k]) for k in table_columns(CHECKPOINTS)] == [640, 1280, 3200, 6400]
+    other = np.array([0, 10, 20, 40, 80, 160, 320])
+    assert [int(other[k]) for k in table_columns(other)] == [10, 40, 80, 320]
+    assert table_columns(np.array([0, 64])) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (Ratio((2.0, 2.0), 1.5, 12.34), "2.00 [1.50 12.3]"),
+        (Ratio((2.0, 2.0), 0.0, 3.0), "2.00 [n.r. 3.00]"),
+        (Ratio((2.0, np.inf), 1.1, np.inf), ">= 2.00 [1.10 n.r.]"),
+        (Ratio((0.0, 0.7), 0.0, 0.9), "not reached"),
+        (Ratio((0.0, np.inf), 0.0, np.inf), "undetermined"),
+        (Ratio((1.0, 1.3), 0.5, 2.0), "1.00 to 1.30 [0.50 2.00]"),
+    ],
+)
+def test_censoring_is_printed(ratio: Ratio, text: str):
+    assert format_ratio(ratio) == text
+
+
+def test_text_tables_keep_to_their_width_and_lose_no_cell():
+    header = ("name", *(f"column {k}" for k in range(12)))
+    table = Table("title", "note " * 60, header, (("n" * 200, *(f"cell-{k:02d}-{'x' * 8}" for k in range(12))),))
+    text = as_text(table)
+    assert max(map(len, text.splitlines())) <= 120
+    assert all(f"cell-{k:02d}" in text for k in range(12))
+    assert max(map(len, table_text(simulated()).splitlines())) <= 120
+
+
+def test_markdown_escapes_what_would_break_a_table():
+    rows = as_markdown(Table("t", "n", ("a", "b"), (("x|y", "<b>`*"),))).splitlines()
+    assert rows[-1] == r"| x\|y | \<b\>\`\* |"
+
+
+def test_report_is_complete_and_equal_results_give_equal_bytes(tmp_path: Path):
+    results = simulated()
+    first, second = write_report(results, tmp_path / "a"), write_report(results, tmp_path / "b")
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    pictures = [f"{name}.{kind}" for name in ("common_learner", "curves", "regret") for kind in ("png", "svg")]
+    assert names == sorted(["report.html", "results.json", "results.csv", *pictures])
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    assert set(first.pictures) == {"curves", "common_learner", "regret"}
+    numbers = json.loads(first.json.read_text())
+    assert numbers["summary"]["agents"][0]["win"]["value"] == pytest.approx(
+        list(np.mean([run.win.mean(axis=1) for run in results.runs if run.agent == "passive"], axis=0))
+    )
+    with second.csv.open() as file:
+        rows = list(csv.DictReader(file))
+    last = next(r for r in rows if (r["agent"], r["quantity"], r["checkpoint"]) == ("thompson", "win", "6400"))
+    assert float(last["low"]) < float(last["mean"]) < float(last["high"])
+    page = first.page.read_text()
+    assert "untuned" in page
+    for table in tables(results, summarise(results)):
+        assert all(cell in page for row in table.rows for cell in row if ">" not in cell)
+
+
+def test_report_of_hostile_names_is_plain_text(tmp_path: Path):
+    (tmp_path / "common_learner.svg").write_text("of an earlier report")
+    paths = write_report(hostile(), tmp_path)
+    assert set(paths.pictures) == {"curves", "regret"}
+    assert not (tmp_path / "common_learner.svg").exists()
+    page = paths.page.read_text()
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.tags & {"script", "b", "link", "img", "iframe", "object", "base"}
+    assert tags.addresses
+    assert all(address.startswith("#") for address in tags.addresses)
+    assert len(set(tags.ids)) == len(tags.ids)
+    assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "untuned" not in page
+    for text in (page, table_text(hostile()), markdown_tables(hostile())):
+        assert "\x1b" not in text
+    assert HOSTILE not in markdown_tables(hostile())
+    json.loads(paths.json.read_text())
+
+
+def test_no_label_touches_another():
+    wanted = np.array([0.0, 1.0, 1.0, 1.0, 50.0, 99.0, 100.0])
+    places = spread(wanted, gap=10, length=100)
+    assert (np.diff(places) >= 10 - 1e-9).all()
+    assert places[0] >= 0
+    assert places[-1] <= 100
+    assert places[4] == 50

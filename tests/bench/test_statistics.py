@@ -1,0 +1,92 @@
+"""The bootstrap: weights, means, areas, intervals and their coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from duelgym_bench.statistics import Draws, Interval, area, area_weights, deviation, draw_resamples, mean_curve
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_mean_curve_by_hand():
+    """Two seeds of one group: the second resample counts seed 0 alone and prompt 1 three times as much."""
+    draws = Draws(
+        seeds=np.array([[0.5, 0.5], [1.0, 0.0]]),
+        prompts={"a": np.array([[0.5, 0.5], [0.25, 0.75]])},
+        groups=("a", "a"),
+    )
+    values = [np.array([[0.2, 0.4], [0.6, 1.0]]), np.array([[0.0, 0.0], [1.0, 1.0]])]
+    np.testing.assert_allclose(mean_curve(values, draws), [[0.15, 0.9], [0.35, 0.9]])
+
+
+def test_area_by_hand():
+    # From 32 on: the mean of .5 and .7 over the first octave, .7 over the second.
+    checkpoints = np.array([0, 32, 64, 128])
+    win = np.array([[0.1, 0.5, 0.7, 0.7]])
+    assert area(win, np.array([0.9]), checkpoints)[0] == pytest.approx((0.65 - 0.5) / 0.4)
+
+
+def test_area_starts_between_checkpoints():
+    # 32 lies half way between 16 and 64 on the logarithmic axis, where the line through .2 and .6 has height .4.
+    win = np.array([[0.0, 0.2, 0.6]])
+    assert win @ area_weights(np.array([0, 16, 64])) == pytest.approx((0.4 + 0.6) / 2)
+
+
+@given(st.lists(st.integers(1, 100_000), min_size=1, max_size=12, unique=True), st.floats(0, 1))
+def test_area_of_a_constant_is_the_constant(counts: list[int], height: float):
+    checkpoints = np.array([0, *sorted(counts)])
+    assert np.full(len(checkpoints), height) @ area_weights(checkpoints) == pytest.approx(height, abs=1e-9)
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 2**32))
+def test_weights_sum_to_one_and_begin_with_the_data(n_seeds: int, n_prompts: int, seed: int):
+    groups = [f"g{k % 3}" for k in range(n_seeds)]
+    for draws in draw_resamples(groups, dict.fromkeys(groups, n_prompts), 20, np.random.default_rng(seed)):
+        for weights, n in [(draws.seeds, n_seeds), *((w, n_prompts) for w in draws.prompts.values())]:
+            assert weights.shape == (21, n)
+            assert weights.min() >= 0
+            np.testing.assert_allclose(weights.sum(axis=1), 1)
+            np.testing.assert_allclose(weights[0], 1 / n)
+
+
+def test_equal_generators_give_equal_draws():
+    a, b = (draw_resamples(["x"] * 4, {"x": 7}, 50, np.random.default_rng(5))[0] for _ in range(2))
+    np.testing.assert_array_equal(a.seeds, b.seeds)
+    np.testing.assert_array_equal(a.prompts["x"], b.prompts["x"])
+
+
+def test_interval_keeps_the_estimate_apart_from_the_resamples():
+    interval = Interval.of(np.concatenate([[5.0], np.arange(1001) / 1000]))
+    assert (interval.value, interval.low, interval.high) == (5.0, pytest.approx(0.025), pytest.approx(0.975))
+
+
+def test_components_by_formula():
+    """Variance between n seeds alone is s² / n, inflated to Student's t: s² / n * (n - 1) / (n - 3)."""
+    rng = np.random.default_rng(0)
+    seeds, prompts = rng.normal(size=10), rng.normal(size=50)
+    values = [(s + prompts)[None] for s in seeds]
+    _, only_seeds, only_prompts = draw_resamples(["x"] * 10, {"x": 50}, 20_000, rng)
+    expected = seeds.std(ddof=1) * np.sqrt(9 / 7 / 10)
+    assert deviation(mean_curve(values, only_seeds)[:, 0]) == pytest.approx(expected, rel=0.03)
+    expected = prompts.std(ddof=1) * np.sqrt(49 / 47 / 50)
+    assert deviation(mean_curve(values, only_prompts)[:, 0]) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(("n_groups", "least", "most"), [(1, 0.90, 0.98), (5, 0.93, 0.995), (10, 0.90, 0.98)])
+def test_coverage_of_paired_differences(n_groups: int, least: float, most: float):
+    """Ten seeds; the difference of two agents varies by seed, by prompt, and by both.
+
+    One group is fully crossed, ten give every seed prompts of its own. Five (a fold for every two seeds) is the case
+    in which what seed and prompt have in common still counts more than once: the interval errs on the wide side.
+    """
+    rng = np.random.default_rng(n_groups)
+    groups = [f"fold {seed % n_groups}" for seed in range(10)]
+    n_trials, covered = 400, 0
+    for _ in range(n_trials):
+        prompts = {group: rng.normal(0, 0.1, 40) for group in groups}
+        difference = [(rng.normal(0, 0.02) + prompts[g] + rng.normal(0, 0.1, 40))[None] for g in groups]
+        draws = draw_resamples(groups, dict.fromkeys(groups, 40), 300, rng)[0]
+        interval = Interval.of(mean_curve(difference, draws)[:, 0])
+        covered += interval.low <= 0 <= interval.high
+    assert least <= covered / n_trials <= most
