@@ -7,8 +7,9 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import duelgym  # noqa: E402, F401  (registers the ids)
 import pytest  # noqa: E402
+
+import duelgym  # noqa: E402, F401  (registers the ids)
 from duelgym.testing import make_pool  # noqa: E402
 
 ROOT = Path(__file__).parent.parent

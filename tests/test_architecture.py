@@ -105,7 +105,9 @@ def test_no_global_random_state_is_touched():
                 if isinstance(node, ast.Call):
                     called = ast.unparse(node.func)
                     allowed = ("default_rng", "SeedSequence", "Generator", "PCG64")
-                    legacy = called.startswith("np.random.") and not called.removeprefix("np.random.").startswith(allowed)
+                    legacy = called.startswith("np.random.") and not called.removeprefix("np.random.").startswith(
+                        allowed
+                    )
                     assert not legacy and called not in {"torch.manual_seed", "random.seed"}, (
                         f"{path}:{node.lineno}: {called}"
                     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from duelgym.errors import PoolError
-from duelgym.pools.calibration import (
+from duelgym.metrics.calibration import (
     TIED_SHARE_WARNING,
     bits_per_label,
     favourite_rate,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int8, Shaped
 
 from duelgym.errors import PoolError
-from duelgym.pools.calibration import find_temperature
+from duelgym.metrics.calibration import find_temperature
 from duelgym.pools.files import hashed_file, new_directory, refuse_existing
 from duelgym.pools.manifest import EMBEDDINGS, INDEX, MANIFEST, SCHEMA, TEXTS, UTILITIES, checksum
 from duelgym.pools.pool import CandidatePool

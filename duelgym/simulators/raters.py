@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from duelgym.errors import SpecificationError
-from duelgym.simulators.favourite import temperature_for_rate
+from duelgym.metrics.calibration import find_temperature
 
 if TYPE_CHECKING:
     from duelgym.generators import GaussianFeatures, Questions
@@ -139,8 +139,7 @@ class SyntheticRaters:
         # One candidate has no rival: its utility's scale means nothing.
         if pairs.shape[1] == 1:
             return drawn
-        temperature = temperature_for_rate(pairs[:, 0] - pairs[:, 1])
-        return SyntheticRater(drawn.layers, drawn.activation, drawn.weights / temperature)
+        return SyntheticRater(drawn.layers, drawn.activation, drawn.weights / find_temperature(pairs[:, :2]))
 
     def _unscaled(self, rng: np.random.Generator) -> SyntheticRater:
         from duelgym.generators.gaussian import FEATURE_SCALE

@@ -8,12 +8,13 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from duelgym.agent import PREFERENCE_NONE
-from duelgym.envs.registration import IDS
-from duelgym.errors import SpecificationError
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from duelgym.agent import PREFERENCE_NONE
+from duelgym.envs.registration import IDS
+from duelgym.errors import SpecificationError
 
 
 def test_the_tests_cover_every_registered_id():
@@ -253,7 +254,7 @@ def test_global_random_state_is_neither_read_nor_set(env_id_and_kwargs):
     ids=str,
 )
 def test_bad_arguments_say_what_is_allowed(kwargs, words):
-    with pytest.raises(SpecificationError, match=".*") as caught:
+    with pytest.raises(SpecificationError) as caught:
         gym.make("SyntheticDuel-v0", **kwargs)
     assert words in str(caught.value)
 

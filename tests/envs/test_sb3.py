@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+
 from duelgym.envs import Belief, FlattenDuel, PairIndex
 
 stable_baselines3 = pytest.importorskip("stable_baselines3", reason="needs the extra duelgym[sb3]")

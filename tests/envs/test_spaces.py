@@ -1,9 +1,10 @@
 """String spaces."""
 
 import numpy as np
-from duelgym.envs import Unicode, UnicodeTuple
 from hypothesis import given
 from hypothesis import strategies as st
+
+from duelgym.envs import Unicode, UnicodeTuple
 
 
 @given(st.text())

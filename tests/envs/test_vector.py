@@ -3,8 +3,9 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from duelgym.errors import SpecificationError
 from gymnasium.utils.env_checker import data_equivalence
+
+from duelgym.errors import SpecificationError
 
 BUDGET = 96
 

@@ -3,11 +3,12 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from duelgym.envs import Belief, DropText, FlattenDuel, PairIndex
-from duelgym.errors import SpecificationError
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from hypothesis import given
 from hypothesis import strategies as st
+
+from duelgym.envs import Belief, DropText, FlattenDuel, PairIndex
+from duelgym.errors import SpecificationError
 
 
 @pytest.mark.parametrize("wrap", [PairIndex, FlattenDuel, DropText, Belief, lambda e: FlattenDuel(PairIndex(e))])

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from duelgym.generators import Questions
-from duelgym.metrics import binary_entropy, bits_per_label, judge
-from duelgym.simulators import BradleyTerry
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from duelgym.generators import Questions
+from duelgym.metrics import binary_entropy, bits_per_label, judge
+from duelgym.simulators import BradleyTerry
 
 LN3 = np.log(3.0)
 

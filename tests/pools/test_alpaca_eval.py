@@ -11,9 +11,9 @@ import pytest
 
 from duelgym.cli import main
 from duelgym.errors import PoolError
+from duelgym.metrics.calibration import favourite_rate, single_utility, tied_share
 from duelgym.pools import CandidatePool
 from duelgym.pools.alpaca_eval import import_alpaca_eval, read_results, utilities_of
-from duelgym.pools.calibration import favourite_rate, single_utility, tied_share
 from duelgym.pools.splits import prompt_hash
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from duelgym import cli
 from duelgym.cli import main
+from duelgym.metrics.calibration import favourite_rate, single_utility
 from duelgym.pools import CandidatePool, write_pool
-from duelgym.pools.calibration import favourite_rate, single_utility
 
 
 def test_info_prints_every_figure(shared_pool: CandidatePool, capsys) -> None:

@@ -7,10 +7,11 @@ import os
 import gymnasium as gym
 import numpy as np
 import pytest
-from duelgym.errors import LogError, PoolError, SpecificationError
-from duelgym.rounds import MemberLog, RecordRounds, read_members, read_queries, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from duelgym.errors import LogError, PoolError, SpecificationError
+from duelgym.rounds import MemberLog, RecordRounds, read_members, read_queries, replay
 
 
 def _record(directory, env_id="SyntheticDuel-v0", batch=8, budget=64, seed=5, **kwargs):

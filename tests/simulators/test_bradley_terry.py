@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from duelgym.envs.session import resolve
 from duelgym.errors import SpecificationError
 from duelgym.simulators import BradleyTerry, Duels, PreferenceSimulator, simulator_from_specification, win_probability
-from duelgym.simulators.favourite import favourite_rate, temperature_for_rate
-from hypothesis import given
-from hypothesis import strategies as st
 
 utility = st.floats(-1e6, 1e6)
 
@@ -73,14 +73,3 @@ def test_without_utilities_it_says_what_is_missing():
     duels = Duels(np.zeros(1, dtype=int), np.zeros((1, 2), dtype=int), None, np.zeros(1, dtype=int))
     with pytest.raises(SpecificationError, match="needs utilities"):
         BradleyTerry(1.0).probability(duels)
-
-
-@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=30), st.floats(0.55, 0.95))
-def test_the_temperature_for_a_rate_gives_that_rate(gaps, rate):
-    gaps = np.array(gaps)
-    assert favourite_rate(gaps, temperature_for_rate(gaps, rate)) == pytest.approx(rate, abs=1e-9)
-
-
-def test_a_rate_that_ties_forbid_is_refused():
-    with pytest.raises(SpecificationError, match="out of reach"):
-        temperature_for_rate(np.array([0.0, 0.0, 0.0, 1.0]), 0.7)

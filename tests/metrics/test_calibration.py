@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import duelgym.pools.calibration as calibration
+import duelgym.metrics.calibration as calibration
 from duelgym.errors import PoolError
-from duelgym.pools.calibration import (
+from duelgym.metrics.calibration import (
     bits_per_label,
     favourite_rate,
     find_temperature,

@@ -1,4 +1,4 @@
-"""Exact figures of a pool: how noisy its rater is, and what is won without asking it anything.
+"""Exact figures of recorded utilities: how noisy its rater is, and what is won without asking it anything.
 
 Everything is summed over all pairs of all prompts; nothing is sampled. ``utilities`` is always (prompts, candidates)
 of one rater; :func:`single_utility` gives it for pools with one attribute.
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int, Int64
 
 from duelgym.errors import PoolError
+from duelgym.metrics.information import binary_entropy
 from duelgym.simulators import win_probability
 
 FAVOURITE_RATE = 0.70
@@ -76,9 +77,7 @@ def bits_per_label(utilities: Float64[np.ndarray, "prompts candidates"], *, temp
     """Return the mean over random pairs of 1 - h(p): the most that a label can tell, in bits (h: binary entropy)."""
 
     def bits(gaps: Float64[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
-        chance = win_probability(gaps, np.zeros(()), temperature=temperature)
-        other = np.maximum(1 - chance, np.finfo(float).tiny)
-        return 1 + chance * np.log2(chance) + other * np.log2(other)
+        return 1 - binary_entropy(win_probability(gaps, np.zeros(()), temperature=temperature))
 
     return _mean_over_pairs(utilities, bits)
 
