@@ -77,7 +77,7 @@ def check_agent(
     """
     rng = np.random.default_rng(0)
     settings = {"n_candidates": n_candidates, "batch_size": batch_size, "budget": batch_size * batches, "seed": 3}
-    agents = [factory(prompt_dim=prompt_dim, candidate_dim=candidate_dim, **settings) for _ in range(2)]  # type: ignore[arg-type]
+    agents = [factory(prompt_dim=prompt_dim, candidate_dim=candidate_dim, **settings) for _ in range(2)]
     texts = bool(getattr(agents[0], "needs_texts", False))
     for batch in range(batches):
         prompts = rng.uniform(-1, 1, (batch_size, prompt_dim)).astype(np.float32)

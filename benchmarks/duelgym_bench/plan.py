@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from duelgym_agents.registry import agent_factory
-
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.errors import SpecificationError
+from duelgym_agents.registry import agent_factory
 from duelgym_bench.files import write_atomically
 
 PLAN = "plan.json"

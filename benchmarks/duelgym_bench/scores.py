@@ -11,7 +11,6 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
-from duelgym_agents.registry import AGENTS
 from jaxtyping import Float64, Int64
 from tqdm import tqdm
 
@@ -23,6 +22,7 @@ from duelgym.generators import PoolReplay
 from duelgym.metrics import Judged, bits_per_label
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
+from duelgym_agents.registry import AGENTS
 from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scored import References, Results, RunScores

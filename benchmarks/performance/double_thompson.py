@@ -17,10 +17,10 @@ import time
 
 import numpy as np
 import torch
-from duelgym_agents.registry import AGENTS, make_agent
-from duelgym_agents.reward_models import NetworkSettings
 
 from duelgym.agent import Contexts
+from duelgym_agents.registry import AGENTS, make_agent
+from duelgym_agents.reward_models import NetworkSettings
 
 TARGET = 0.5
 

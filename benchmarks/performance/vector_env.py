@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import duelgym  # noqa: F401  (registers the ids)
 import gymnasium as gym
 import numpy as np
+
+import duelgym  # noqa: F401  (registers the ids)
 from duelgym.pools import write_pool
 
 BATCH, N_CANDIDATES, DIM, N_PROMPTS = 32, 100, 384, 300
@@ -37,9 +38,7 @@ def main() -> None:
             temperature=1.0,
         )
         for reward in ("zero", "regret"):
-            env = gym.make_vec(
-                "AlpacaEvalDuel-v0", num_envs=BATCH, pool=str(path), budget=BATCH * 10**6, reward=reward
-            )
+            env = gym.make_vec("AlpacaEvalDuel-v0", num_envs=BATCH, pool=str(path), budget=BATCH * 10**6, reward=reward)
             env.reset(seed=0)
             pairs = rng.integers(0, N_CANDIDATES, (BATCH, 2))
             table = rng.standard_normal((N_PROMPTS, N_CANDIDATES, DIM), dtype=np.float32)
@@ -57,7 +56,9 @@ def main() -> None:
             times = np.array([[_seconds(step), _seconds(gather)] for _ in range(REPETITIONS)]) / STEPS
             ours, bare = np.median(times, axis=0)
             ratio = np.median(times[:, 1] / times[:, 0])
-            print(f"reward={reward:<6}  step {ours * 1e3:.3f} ms  bare gather {bare * 1e3:.3f} ms  rate ratio {ratio:.2f}")
+            print(
+                f"reward={reward:<6}  step {ours * 1e3:.3f} ms  bare gather {bare * 1e3:.3f} ms  rate ratio {ratio:.2f}"
+            )
 
 
 def _seconds(work: Callable[[], None]) -> float:

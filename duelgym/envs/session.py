@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
@@ -56,8 +57,7 @@ class DuelSession:
 
     def assessment(self) -> Judged:
         """Return the held-out questions of this episode's rater, equal at every call."""
-        stream = np.random.default_rng(self._assessment_rng.bit_generator.seed_seq)  # type: ignore[attr-defined]
-        return self.judged(self.problem.generator.assessment(stream))
+        return self.judged(self.problem.generator.assessment(copy.deepcopy(self._assessment_rng)))
 
     def answer(
         self, asked: Judged, pairs: Int64[np.ndarray, "batch 2"]

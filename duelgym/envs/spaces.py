@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
@@ -31,7 +31,7 @@ class Unicode(gym.Space[str]):
         """Return whether x is a Python string; numpy strings are refused, since vector environments cut them."""
         return type(x) is str
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[Any]:
         """Return the strings: they are plain JSON."""
         return list(sample_n)
 
@@ -75,7 +75,7 @@ class UnicodeTuple(gym.Space[tuple[str, ...]]):
         """Return whether x is a tuple of n Python strings."""
         return type(x) is tuple and len(x) == self.n and all(type(text) is str for text in x)
 
-    def to_jsonable(self, sample_n: Sequence[tuple[str, ...]]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[tuple[str, ...]]) -> list[Any]:
         """Return lists of strings."""
         return [list(x) for x in sample_n]
 

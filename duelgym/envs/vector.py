@@ -91,7 +91,7 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded("call reset() before anything else")
         return self._asked
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin an episode for all rows. The seed is one whole number: there is one rater."""

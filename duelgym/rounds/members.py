@@ -37,7 +37,9 @@ def read_members(path: Path) -> Members:
         data = path.read_bytes()
     except FileNotFoundError:
         raise LogError(f"{path}: no such log") from None
-    texts, ends, offset = [], [], 0
+    texts: list[str] = []
+    ends: list[int] = []
+    offset = 0
     while offset < len(data):
         inflater = zlib.decompressobj(wbits=31)
         try:

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from duelgym_agents.composed import RewardModelAgent
-from duelgym_agents.exploration import Boltzmann, Infomax, Passive, Selection
-from duelgym_agents.registry import AGENTS, agent_factory, make_agent
 
 from duelgym.agent import Agent, Contexts
 from duelgym.errors import SpecificationError
+from duelgym_agents.composed import RewardModelAgent
+from duelgym_agents.exploration import Boltzmann, Infomax, Passive, Selection
+from duelgym_agents.registry import AGENTS, agent_factory, make_agent
 
 SMALL = {"hidden_sizes": (16, 16), "steps": 2, "minibatch_size": 16}
 

@@ -5,12 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from duelgym_agents.exploration import Boltzmann, DoubleThompson, Infomax, Passive
-from duelgym_agents.exploration.infomax import win_probability_variances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
+from duelgym_agents.exploration import Boltzmann, DoubleThompson, Infomax, Passive
+from duelgym_agents.exploration.infomax import win_probability_variances
 
 RULES = [Passive(), Boltzmann(), Infomax(), DoubleThompson()]
 

@@ -5,15 +5,15 @@ import copy
 import numpy as np
 import pytest
 import torch
-from duelgym_agents.reward_models import MLPEnsemble, NetworkSettings
-from duelgym_agents.reward_models.buffer import DuelBuffer, LabelledDuels
-from duelgym_agents.reward_models.network import StackedMLP
-from duelgym_agents.reward_models.scaling import FeatureScaler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duelgym.agent import Contexts
 from duelgym.errors import SpecificationError
+from duelgym_agents.reward_models import MLPEnsemble, NetworkSettings
+from duelgym_agents.reward_models.buffer import DuelBuffer, LabelledDuels
+from duelgym_agents.reward_models.network import StackedMLP
+from duelgym_agents.reward_models.scaling import FeatureScaler
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from duelgym_bench.ratio import Ratio, check_passive, isotonic_fit, passive_levels, queries_to_level, ratio
 from hypothesis import given
 from hypothesis import strategies as st
+
+from duelgym_bench.ratio import Ratio, check_passive, isotonic_fit, passive_levels, queries_to_level, ratio
 
 CHECKPOINTS = np.array([0, 10, 100, 1000])
 curves = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)

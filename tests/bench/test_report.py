@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from duelgym.errors import DuelgymError
 from duelgym_bench.curves_summary import summarise, table_columns
 from duelgym_bench.plots import picture, spread
 from duelgym_bench.ratio import Ratio
 from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import Table, as_markdown, as_text, format_ratio, tables
 from duelgym_bench.scored import References, Results, RunScores
-
-from duelgym.errors import DuelgymError
 
 CHECKPOINTS = np.array([0, 32, 160, 640, 1280, 3200, 6400])
 AGENTS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from duelgym.errors import LogError, SpecificationError
 from duelgym_bench.plan import Plan, Task, derived_seed, load_plan
 from duelgym_bench.run_directory import RunDirectory

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from duelgym_bench.statistics import Draws, Interval, area, area_weights, deviation, draw_resamples, mean_curve
 from hypothesis import given
 from hypothesis import strategies as st
+
+from duelgym_bench.statistics import Draws, Interval, area, area_weights, deviation, draw_resamples, mean_curve
 
 
 def test_mean_curve_by_hand():
