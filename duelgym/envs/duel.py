@@ -129,7 +129,7 @@ class DuelEnv(gym.Env[Observation, np.ndarray]):
         session, asked = self.session, self.asked
         if session.queries >= self.budget:
             raise gym.error.ResetNeeded(f"the budget of {self.budget} queries is spent: call reset()")
-        pairs = checked_pairs(np.asarray(action)[None], batch=1, n_candidates=self.n_candidates)
+        pairs = checked_pairs(action, batch=None, n_candidates=self.n_candidates)
         preferences, rewards = session.answer(asked, pairs)
         pair, preference = (int(pairs[0, 0]), int(pairs[0, 1])), int(preferences[0])
         self._answered = (asked, pair, preference)
@@ -140,7 +140,13 @@ class DuelEnv(gym.Env[Observation, np.ndarray]):
     def texts(
         self, prompt_id: int | None = None, candidate_ids: Sequence[int] | None = None
     ) -> tuple[str, tuple[str, ...]]:
-        """Return a prompt and its responses as strings; by default those now shown, in the order shown."""
+        """Return a prompt and its responses as strings; by default those now shown, in the order shown.
+
+        Raises:
+            SpecificationError: if only one of the two arguments is given.
+        """
+        if (prompt_id is None) != (candidate_ids is None):
+            raise SpecificationError("texts() needs prompt_id and candidate_ids, or neither for what is now shown")
         if prompt_id is None or candidate_ids is None:
             questions = self.asked.questions
             return self.problem.generator.texts(int(questions.prompt_ids[0]), questions.candidate_ids[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def alpaca_eval(
         "problem": "alpaca_eval",
         "pool": {"name": opened.name, "sha256": opened.sha256},
         "split": split,
-        "fold": fold,
+        "fold": int(fold),
         "n_candidates": generator.n_candidates,
         "rater": rater,
         "simulator": answering.specification(),
@@ -83,8 +83,8 @@ def synthetic(
     answering = _simulator(simulator, temperature, default=1.0)
     specification = {
         "problem": "synthetic",
-        "dimension": dimension,
-        "n_candidates": n_candidates,
+        "dimension": generator.prompt_dim,
+        "n_candidates": generator.n_candidates,
         "utility": utility,
         "prompt_share": prompt_share,
         "rater": rater,
@@ -94,15 +94,15 @@ def synthetic(
 
 
 def build_problem(name: str, arguments: Mapping[str, object]) -> Problem:
-    """Build a problem by its name in this module, for example ``"synthetic"``.
+    """Build a problem by its name in :data:`PROBLEMS`, for example ``"synthetic"``.
 
     Raises:
         SpecificationError: on an unknown problem, or an argument that it does not take.
     """
     if name not in PROBLEMS:
         raise SpecificationError(f"no problem is called {name!r}; known: {', '.join(PROBLEMS)}")
-    builder = getattr(importlib.import_module(__name__), name)
-    allowed = builder.__kwdefaults__
+    builder = PROBLEMS[name]
+    allowed = inspect.signature(builder).parameters
     unknown = sorted(set(arguments) - set(allowed))
     if unknown:
         raise SpecificationError(
@@ -111,7 +111,7 @@ def build_problem(name: str, arguments: Mapping[str, object]) -> Problem:
     return builder(**arguments)
 
 
-PROBLEMS = ("alpaca_eval", "synthetic")
+PROBLEMS: Mapping[str, Callable[..., Problem]] = {"alpaca_eval": alpaca_eval, "synthetic": synthetic}
 
 
 def _simulator(specification: SimulatorArgument, temperature: float | None, *, default: float) -> PreferenceSimulator:

@@ -103,22 +103,32 @@ def resolve(
     return first_is_favourite == favourite_wins
 
 
-def checked_pairs(action: object, *, batch: int, n_candidates: int) -> Int64[np.ndarray, "batch 2"]:
+def checked_pairs(action: object, *, batch: int | None, n_candidates: int) -> Int64[np.ndarray, "rows 2"]:
     """Return an action as pairs of positions, or refuse it at no cost.
 
+    Args:
+        action: what the agent gave.
+        batch: how many pairs it must hold, in shape (batch, 2); None: one pair in shape (2,), returned as (1, 2).
+        n_candidates: positions go from 0 to one less.
+
     Raises:
-        gymnasium.error.InvalidAction: if it is not integral, not of shape (batch, 2), or out of range.
+        gymnasium.error.InvalidAction: if it is not integral, of another shape, or out of range.
     """
-    pairs = np.asarray(action)
+    try:
+        pairs = np.asarray(action)
+    except ValueError:
+        raise gym.error.InvalidAction(f"the action is {action!r}; its parts differ in length") from None
     if pairs.dtype.kind not in "iu":
         raise gym.error.InvalidAction(
             f"the action has type {pairs.dtype}; a pair is two whole numbers, the positions of the candidates shown "
             "first and second"
         )
-    if pairs.shape != (batch, 2):
-        wanted = "(2,)" if batch == 1 else f"({batch}, 2)"
-        given = pairs.shape[1:] if batch == 1 and pairs.ndim > 1 else pairs.shape
-        raise gym.error.InvalidAction(f"the action has shape {given}; it must be {wanted}: one pair for each prompt")
+    shape = (2,) if batch is None else (batch, 2)
+    if pairs.shape != shape:
+        raise gym.error.InvalidAction(
+            f"the action has shape {pairs.shape}; it must be {shape}: one pair for each prompt"
+        )
+    pairs = pairs.reshape(-1, 2)
     wrong = np.flatnonzero((pairs < 0).any(axis=1) | (pairs >= n_candidates).any(axis=1))
     if len(wrong):
         raise gym.error.InvalidAction(

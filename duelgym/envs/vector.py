@@ -76,6 +76,7 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self._session: DuelSession | None = None
         self._asked: Judged | None = None
+        self._answered: dict[str, Any] | None = None
 
     @property
     def session(self) -> DuelSession:
@@ -91,6 +92,13 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded("call reset() before anything else")
         return self._asked
 
+    @property
+    def last_answer(self) -> dict[str, Any]:
+        """The last batch's ``last_pair`` and ``preference``, as the unwrapped observation shows them."""
+        if self._answered is None:
+            raise gym.error.ResetNeeded("no query has been asked yet in this episode")
+        return self._answered
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,7 +107,7 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
             raise SpecificationError(f"seed is {seed!r}; give one whole number, since all rows share one rater")
         super().reset(seed=None if seed is None else int(seed))
         self._session = DuelSession(self.problem, budget=self.budget, reward=self._reward, rng=self.np_random)
-        self._asked = self._session.ask(self.num_envs)
+        self._asked, self._answered = self._session.ask(self.num_envs), None
         nothing = np.full(self.num_envs, PREFERENCE_NONE, dtype=np.int8)
         return self._observation(np.zeros((self.num_envs, 2), dtype=np.int64), nothing), self._info()
 
@@ -111,6 +119,7 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
             return observation, np.zeros(self.num_envs), never, never.copy(), info
         pairs = checked_pairs(actions, batch=self.num_envs, n_candidates=self.n_candidates)
         preferences, rewards = session.answer(self.asked, pairs)
+        self._answered = {"last_pair": pairs, "preference": preferences}
         self._asked = session.ask(self.num_envs)
         truncated = np.full(self.num_envs, session.queries >= self.budget)
         return self._observation(pairs, preferences), rewards, never, truncated, self._info()

@@ -28,13 +28,14 @@ class PairIndex(gym.ActionWrapper[Any, Any, Any], gym.utils.RecordConstructorArg
     Index 0 is (0, 1), 1 is (0, 2), …; the lower position is shown first.
 
     Raises:
-        SpecificationError: if there are fewer than two candidates.
+        SpecificationError: if the action is not a duel's pair, or there are fewer than two candidates.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ActionWrapper.__init__(self, env)
-        assert isinstance(env.action_space, spaces.MultiDiscrete)
+        if not isinstance(env.action_space, spaces.MultiDiscrete):
+            raise SpecificationError(f"PairIndex wraps a duel's MultiDiscrete action, not {env.action_space}")
         n = int(env.action_space.nvec[0])
         if n < 2:
             raise SpecificationError("PairIndex needs at least two candidates; with one there is no pair to choose")
@@ -52,9 +53,10 @@ class PairIndex(gym.ActionWrapper[Any, Any, Any], gym.utils.RecordConstructorArg
 
 
 class FlattenDuel(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstructorArgs):
-    """Turns the observation into one float32 vector in [-1, 1]: gymnasium's flattening of the numeric fields.
+    """Turns the observation into one float32 vector: gymnasium's flattening of the numeric fields.
 
     The order is that of the keys: candidates (N·d), last pair (2N, one-hot), preference (4, one-hot), prompt (d).
+    Each number keeps the bounds that it has in its field: [-1, 1], wider where ``Belief`` is inside.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -62,7 +64,9 @@ class FlattenDuel(gym.ObservationWrapper[Any, Any, Any], gym.utils.RecordConstru
         gym.ObservationWrapper.__init__(self, env)
         numeric = {key: space for key, space in _dict_space(env, "FlattenDuel").items() if key not in TEXT_KEYS}
         self._numeric = spaces.Dict(numeric)
-        self.observation_space = spaces.Box(-1.0, 1.0, (spaces.flatdim(self._numeric),), np.float32)
+        flat = spaces.flatten_space(self._numeric)
+        assert isinstance(flat, spaces.Box)  # every numeric field is flattened to a Box
+        self.observation_space = spaces.Box(flat.low.astype(np.float32), flat.high.astype(np.float32), dtype=np.float32)
 
     def observation(self, observation: dict[str, Any]) -> Float32[np.ndarray, " features"]:
         """Return the vector."""

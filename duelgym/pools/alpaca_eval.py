@@ -207,7 +207,9 @@ def _embeddings_from_file(embeddings: Path, index: Path, results: Results) -> Em
     names: dict[str, dict[str, int]] = {}
     for axis in ("instructions", "generators"):
         listed = order.get(axis) if isinstance(order, dict) else None
-        if not isinstance(listed, list) or len(set(map(str, listed))) != len(listed):
+        if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+            listed = []
+        if not listed or len(set(listed)) != len(listed):
             raise PoolError(
                 f"{index}: {axis!r} must be a list of different names, the order of an axis of the embeddings"
             )
@@ -241,7 +243,7 @@ def _read_model(folder: Path) -> tuple[dict[str, tuple[str, float]], Counter[str
     annotations = _read_json(annotations_file)
     preferences = _by_instruction(annotations, "preference", annotations_file)
     judged = _by_instruction(annotations, "output_2", annotations_file)
-    for baseline in {entry.get("generator_1", BASELINE) for entry in annotations}:
+    for baseline in (entry.get("generator_1", BASELINE) for entry in annotations):
         if baseline != BASELINE:
             raise PoolError(
                 f"{annotations_file}: judged against {baseline!r}, not {BASELINE}; utilities need one baseline: "

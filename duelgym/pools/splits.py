@@ -2,7 +2,7 @@
 
 Every prompt has a group: -1 is ``tune``, and for fold f group f is ``assess`` while all other groups from 0 on are
 ``learn``. A prompt's group follows from its text (and from its near-duplicates' texts), never from its place in a
-file, so adding a prompt moves no other.
+file, so adding a prompt moves no other but its near-duplicates.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def select_part(
         "assess": groups == fold,
         "all": np.ones(len(groups), bool),
     }
-    if part not in masks:
+    if not isinstance(part, str) or part not in masks:
         raise PoolError(f"part is {part!r}; allowed are {', '.join(masks)}")
     rows = np.flatnonzero(masks[part]).astype(np.int64)
     if len(rows) == 0:

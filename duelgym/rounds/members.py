@@ -11,6 +11,8 @@ from types import TracebackType
 
 from duelgym.errors import LogError
 
+_STEP_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class Members:
@@ -41,9 +43,12 @@ def read_members(path: Path) -> Members:
     ends: list[int] = []
     offset = 0
     while offset < len(data):
-        inflater = zlib.decompressobj(wbits=31)
+        inflater, pieces, end = zlib.decompressobj(wbits=31), [], offset
         try:
-            text = inflater.decompress(data[offset:]).decode()
+            while not inflater.eof and end < len(data):  # in small steps, since what follows a member is copied
+                pieces.append(inflater.decompress(data[end : end + _STEP_BYTES]))
+                end = min(end + _STEP_BYTES, len(data))
+            text = b"".join(pieces).decode() if inflater.eof else ""
         except (zlib.error, UnicodeDecodeError) as error:
             raise LogError(f"{path}: damaged after member {len(texts)}, at byte {offset} ({error})") from None
         if not inflater.eof:
@@ -51,7 +56,7 @@ def read_members(path: Path) -> Members:
         if not text.endswith("\n"):
             raise LogError(f"{path}: member {len(texts)}, at byte {offset}, does not end with a whole line")
         texts.append(text)
-        offset = len(data) - len(inflater.unused_data)
+        offset = end - len(inflater.unused_data)
         ends.append(offset)
     return Members(tuple(texts), tuple(ends), len(data) - offset)
 
@@ -63,7 +68,7 @@ class MemberLog:
     where the file ends. The torn end that a kill can leave is cut off, and its size kept in ``torn_bytes``.
 
     Raises:
-        LogError: from :meth:`write`, if what is written again differs from what the file holds.
+        LogError: from :meth:`write`, if what is written again differs from what the file holds, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +102,9 @@ class MemberLog:
                     "is not deterministic, or its code or settings changed: start in a new directory"
                 )
         else:
-            self._file.write(gzip.compress(text.encode(), compresslevel=6, mtime=0))
+            member = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+            if self._file.write(member) != len(member):  # another member behind a torn one would be lost
+                raise LogError(f"{self.path}: a member was written in part; is the disk full? make room and start again")
         self._position += 1
 
     def close(self) -> None:

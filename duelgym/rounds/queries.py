@@ -148,8 +148,8 @@ def read_queries(path: Path) -> QueryLog:
                 f"{path}, line {t + 2}: query {record['t']!r} where {t} must follow; a line is missing or repeated"
             )
         try:
-            prompt_ids[t], preferences[t] = record["prompt"], record["preference"]
-            pairs[t], candidate_ids[t] = record["pair"], record["candidates"]
+            prompt_ids[t], preferences[t] = _whole([record["prompt"], record["preference"]])
+            pairs[t], candidate_ids[t] = _whole(record["pair"]), _whole(record["candidates"])
         except (TypeError, ValueError, OverflowError):
             raise LogError(f"{path}, line {t + 2}: a field is not the whole numbers it must be") from None
         if "digest" in record:
@@ -158,6 +158,13 @@ def read_queries(path: Path) -> QueryLog:
     if members.torn_bytes:
         torn = f"{path}: {members.torn_bytes} bytes after query {n} are a torn write and were not read"
     return QueryLog(header, prompt_ids, pairs, candidate_ids, preferences, digests, torn)
+
+
+def _whole(values: Any) -> list[int]:
+    """Return two whole numbers as they stand; numpy would round, broadcast and read strings in silence."""
+    if type(values) is not list or [type(value) for value in values] != [int, int]:
+        raise TypeError
+    return values
 
 
 def _parse(path: Path, number: int, text: str) -> dict[str, Any]:

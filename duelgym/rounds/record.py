@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 from duelgym.envs.duel import DuelEnv
 from duelgym.envs.vector import DuelVectorEnv
 from duelgym.errors import SpecificationError
+from duelgym.metrics.judged import Judged
 from duelgym.rounds.queries import QueryWriter, header_of
 
 
@@ -44,18 +46,20 @@ class _Recorder:
         self.writer: QueryWriter | None = None
         self.seeds: np.random.Generator | None = None
 
-    def seed(self, seed: int | None) -> int:
-        """Return the seed of the episode that begins: the one given, or the next one drawn from it."""
-        if seed is not None:
-            self.seeds = np.random.default_rng([int(seed), 0x10C])
-            return int(seed)
-        if self.seeds is None:
+    def reset(self, reset: Callable[..., Any], seed: Any, options: dict[str, Any] | None) -> Any:
+        """Begin an episode and its log, with the seed given or else the next one drawn from the last one given."""
+        if seed is None and self.seeds is None:
             raise SpecificationError(
                 "RecordRounds needs reset(seed=...) the first time: a log without a seed has no replay"
             )
-        return int(self.seeds.integers(2**31))
+        chosen = seed if self.seeds is None or seed is not None else int(self.seeds.integers(2**31))
+        result = reset(seed=chosen, options=options)
+        if seed is not None:
+            self.seeds = np.random.default_rng([int(seed), 0x10C])
+        self._begin(int(chosen))
+        return result
 
-    def begin(self, seed: int) -> None:
+    def _begin(self, seed: int) -> None:
         self.close()
         spec = self.env.spec
         path = self.directory / f"episode-{self.episodes:04d}.queries.jsonl.gz"
@@ -70,10 +74,12 @@ class _Recorder:
             self.writer.close()
             self.writer = None
 
-    def write(self, asked: Any, observation: dict[str, Any]) -> None:
-        assert self.writer is not None  # begin() ran at reset
-        pairs = np.asarray(observation["last_pair"], dtype=np.int64).reshape(self.batch, 2)
-        preferences = np.asarray(observation["preference"], dtype=np.int8).reshape(self.batch)
+    def write(self, asked: Judged) -> None:
+        """Write the answers to the questions that were asked; whatever wrappers show, it is the environment's own."""
+        assert self.writer is not None  # reset() opened it
+        answer = self.env.last_answer
+        pairs = np.asarray(answer["last_pair"], dtype=np.int64).reshape(self.batch, 2)
+        preferences = np.asarray(answer["preference"], dtype=np.int8).reshape(self.batch)
         self.writer.write(asked.questions, pairs, preferences)
 
 
@@ -86,16 +92,12 @@ class _RecordSingle(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         self._recorder = _Recorder(env.unwrapped, directory, 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        chosen = self._recorder.seed(seed)
-        result = self.env.reset(seed=chosen, options=options)
-        self._recorder.begin(chosen)
-        return result
+        return self._recorder.reset(self.env.reset, seed, options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        duel = cast("DuelEnv", self.env.unwrapped)
-        asked = duel.asked
+        asked = cast("DuelEnv", self.env.unwrapped).asked
         result = self.env.step(action)
-        self._recorder.write(asked, duel.last_answer)
+        self._recorder.write(asked)
         return result
 
     def close(self) -> None:
@@ -112,10 +114,7 @@ class _RecordVector(gym.vector.VectorWrapper, gym.utils.RecordConstructorArgs):
         self._recorder = _Recorder(env.unwrapped, directory, env.num_envs)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        chosen = self._recorder.seed(seed)
-        result = self.env.reset(seed=chosen, options=options)
-        self._recorder.begin(chosen)
-        return result
+        return self._recorder.reset(self.env.reset, seed, options)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         duel = cast("DuelVectorEnv", self.env.unwrapped)
@@ -125,7 +124,7 @@ class _RecordVector(gym.vector.VectorWrapper, gym.utils.RecordConstructorArgs):
             return observation, np.zeros(duel.num_envs), never, never.copy(), info
         asked = duel.asked
         result = self.env.step(actions)
-        self._recorder.write(asked, result[0])
+        self._recorder.write(asked)
         return result
 
     def close(self, **kwargs: Any) -> None:

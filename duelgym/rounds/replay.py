@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.utils import seeding
 
@@ -78,7 +79,7 @@ def replayed(log: QueryLog, problem: Problem, session: DuelSession, where: str) 
         last = start + batch - 1
         try:
             pairs = checked_pairs(log.pairs[rows], batch=batch, n_candidates=problem.generator.n_candidates)
-        except Exception as error:
+        except gym.error.InvalidAction as error:
             raise LogError(f"{where}: illegal pair in queries {start} to {last}: {error}") from None
         preferences, _ = session.answer(asked, pairs)
         candidates = np.take_along_axis(asked.questions.candidate_ids, pairs, axis=1)
@@ -116,13 +117,34 @@ def replay(path: Path, *, pool: Path | None = None) -> ReplayReport:
         PoolError: if the pool is damaged.
     """
     log = read_queries(path)
-    missing = [key for key in ("budget", "batch", "seed", "specification") if key not in log.header]
-    if missing:
-        raise LogError(f"{path}, line 1: the header lacks {', '.join(missing)}")
+    _check_header(log, path)
     try:
         problem = problem_of(log.header, pool)
     except SpecificationError as error:
         raise LogError(f"{path}, line 1: the environment cannot be rebuilt: {error}") from None
     for _ in replayed(log, problem, begin(log.header, problem), str(path)):
         pass
-    return ReplayReport(len(log), len(log) == int(log.header["budget"]), log.torn)
+    return ReplayReport(len(log), len(log) == log.header["budget"], log.torn)
+
+
+def _check_header(log: QueryLog, path: Path) -> None:
+    """Refuse a header from which no episode can be rebuilt, or whose episode is shorter than the log.
+
+    Raises:
+        LogError: naming the field.
+    """
+    for name, lowest in (("budget", 1), ("batch", 1), ("seed", 0)):
+        value = log.header.get(name)
+        if type(value) is not int or value < lowest:
+            raise LogError(
+                f"{path}, line 1: {name} is {value!r} in the header; it must be a whole number from {lowest}"
+            )
+    specification = log.header.get("specification")
+    recorded = specification.get("pool") if isinstance(specification, dict) else None
+    if not isinstance(specification, dict) or (
+        recorded is not None
+        and not (isinstance(recorded, dict) and all(isinstance(recorded.get(key), str) for key in ("name", "sha256")))
+    ):
+        raise LogError(f"{path}, line 1: the header's specification is not that of an environment")
+    if len(log) > log.header["budget"]:
+        raise LogError(f"{path}: holds {len(log)} queries, more than the budget of {log.header['budget']}")

@@ -96,7 +96,8 @@ class SyntheticRaters:
         generator: draws the questions; the scale is set on 1 024 pairs of its.
         utility: one of the three names.
         rater: None: drawn from the episode's seed; an integer: member of the population, the same for every seed;
-            ``{"weights": [...]}``: a linear utility with these weights on the unclipped features, not rescaled.
+            ``{"weights": [...]}``: a linear utility with these weights, in units of the features' standard deviation
+            (4 times what is shown), not rescaled.
 
     Raises:
         SpecificationError: on an unknown utility or rater.
@@ -110,8 +111,10 @@ class SyntheticRaters:
         if self.utility not in UTILITIES:
             raise SpecificationError(f"utility is {self.utility!r}; known: {', '.join(UTILITIES)}")
         if isinstance(self.rater, Mapping):
-            weights = self.rater.get("weights")
-            given = np.asarray(weights if weights is not None else [], dtype=np.float64)
+            try:
+                given = np.asarray(self.rater.get("weights", []), dtype=np.float64)
+            except (TypeError, ValueError):
+                given = np.empty(0)
             expected = (self.generator.candidate_dim,)
             if set(self.rater) != {"weights"} or self.utility != "linear" or given.shape != expected:
                 raise SpecificationError(

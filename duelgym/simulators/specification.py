@@ -23,9 +23,11 @@ def simulator_from_specification(specification: Sequence[Mapping[str, object]]) 
             f"simulator is {specification!r}; it must be a list of one object such as "
             '[{"name": "bradley_terry", "temperature": 1.0}]'
         )
+    if not isinstance(specification[0], Mapping):
+        raise SpecificationError(f"simulator holds {specification[0]!r}; it must be an object with a 'name'")
     layer = dict(specification[0])
     name = layer.pop("name", None)
-    if name not in _INNERMOST:
+    if not isinstance(name, str) or name not in _INNERMOST:
         raise SpecificationError(f"no simulator is called {name!r}; known: {known}")
     try:
         return _INNERMOST[name](**layer)  # type: ignore[arg-type]
