@@ -69,6 +69,7 @@ class Agent(Protocol):
         ...
 
 
+@runtime_checkable
 class AgentFactory(Protocol):
     """Builds an agent. A custom one is named on command lines as ``package.module:factory``."""
 
@@ -87,6 +88,7 @@ class AgentFactory(Protocol):
         ...
 
 
+@runtime_checkable
 class HasState(Protocol):
     """An agent that can be written down and continued."""
 

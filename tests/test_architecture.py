@@ -26,6 +26,16 @@ def _imports(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide who imports whom"
             yield node.module, id(node) in top
+            for alias in node.names:  # "from duelgym import simulators" imports a module too
+                name = f"{node.module}.{alias.name}"
+                if _is_ours(name):
+                    yield name, id(node) in top
+
+
+def _is_ours(module):
+    package, *parts = module.split(".")
+    place = PACKAGES[package].joinpath(*parts) if package in PACKAGES else None
+    return place is not None and (place.is_dir() or place.with_suffix(".py").is_file())
 
 
 def _modules(package):

@@ -81,4 +81,4 @@ def test_installed_wheels_work_from_another_directory(wheels, tmp_path):
         shown = subprocess.run(
             [str(venv / "bin" / command), "--help"], cwd="/", env=environment, capture_output=True, text=True
         )
-        assert (shown.returncode == 0 and "example" in shown.stdout + shown.stderr) or command == "duelgym-bench"
+        assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

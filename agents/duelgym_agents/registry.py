@@ -164,7 +164,7 @@ def make_agent(
         )
     except DuelgymError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpecificationError(f"making agent {name!r} failed: {_one_line(error)}") from error
     if not isinstance(agent, Agent):
         raise SpecificationError(
@@ -208,12 +208,12 @@ def _imported_factory(name: str) -> AgentFactory:
         sys.path.insert(0, here)
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpecificationError(f"agent {name!r} cannot be imported: {_one_line(error)}") from error
     if not callable(factory):
         raise SpecificationError(f"agent {name!r} is not a function; write package.module:factory")
     return factory
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

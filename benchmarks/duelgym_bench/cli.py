@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"duelgym-bench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("duelgym-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        goes_on = "; the same command goes on where it stopped" if options.call is _run else ""
+        print(f"duelgym-bench: interrupted{goes_on}", file=sys.stderr)
         return 130
 
 
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
     )
     report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    report.add_argument("--all", action="store_true", help="print all tables of the page, not the main ones alone")
     report.set_defaults(call=_report)
     return parser
 
@@ -79,16 +81,17 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.common import CommonLearner, tune_common_learner
     from duelgym_bench.executor import run_tasks
-    from duelgym_bench.plan import Plan, check_plan, save_plan, with_check
+    from duelgym_bench.plan import PLAN, Plan, check_plan, load_plan, save_plan, with_check
     from duelgym_bench.task import limit_threads
 
     agents = tuple(name.strip() for name in options.agents.split(",") if name.strip())
     if not agents:
         raise SpecificationError("--agents names no agent; give for example ee2024-passive,ee2024-double_thompson")
+    there = load_plan(options.out).agents if (options.out / PLAN).exists() else ()
     plan = Plan(
         env=options.env,
         env_kwargs=_json_object(options.env_kwargs),
-        agents=agents if options.no_check else with_check(agents),
+        agents=agents if options.no_check else with_check(agents, there),
         queries=options.queries,
         seeds=options.seeds,
         batch=options.batch_size,
@@ -118,9 +121,11 @@ def _report(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.scores import score
 
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
     results = score(options.dir, jobs=options.jobs)
     paths = write_report(results, options.dir)
-    print(markdown_tables(results) if options.markdown else table_text(results))
+    print(markdown_tables(results) if options.markdown else table_text(results, main=not options.all))
     print(f"\nreport: {paths.page}")
     return 0
 

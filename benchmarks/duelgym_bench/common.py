@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from gymnasium.utils import seeding
-from jaxtyping import Float32, Int8
+from jaxtyping import Bool, Float32, Int8
 
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
+from duelgym.errors import LogError
 from duelgym.generators import PoolReplay
+from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, read_queries
 from duelgym_bench.files import write_atomically
 from duelgym_bench.learner import REGULARIZERS, FeatureMap, best_of_n, fit_logistic
@@ -36,7 +38,10 @@ class CommonLearner:
     def load(cls, out: Path) -> CommonLearner | None:
         """Return what was chosen for a set of runs, or None."""
         path = out / SETTINGS
-        return cls(**json.loads(path.read_text())) if path.exists() else None
+        try:
+            return cls(**json.loads(path.read_text())) if path.exists() else None
+        except (ValueError, TypeError) as error:
+            raise LogError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
 
 def tuning_session(plan: Plan, index: int) -> tuple[Problem, DuelSession]:
@@ -59,19 +64,18 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     for index in range(TUNING_SEEDS):
         problem, session = tuning_session(plan, index)
         rng = np.random.default_rng(derived_seed("tune-pairs", index))
-        asked = session.ask(sizes[-1])
+        asked, held_out, apart = _tuning_questions(problem, session, sizes[-1])
         n = problem.generator.n_candidates
-        keys = rng.random((sizes[-1], n))
-        pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((sizes[-1], 2), dtype=np.int64)
-        preferences, _ = session.answer(asked, pairs)
-        held_out = session.assessment()
+        keys = rng.random((len(apart), n))
+        pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((len(apart), 2), dtype=np.int64)
+        preferences = session.answer(asked, pairs)[0][apart]
         wins = held_out.win_rates()
         contexts = problem.generator.contexts(asked.questions.only(pairs))
         assessed = problem.generator.contexts(held_out.questions)
         for kind in ("interaction", "fourier"):
             features = FeatureMap.measured(assessed, kind)
             chosen, candidates = features(contexts), features(assessed)
-            differences = chosen[:, 0] - chosen[:, 1]
+            differences = (chosen[:, 0] - chosen[:, 1])[apart]
             for regularizer in REGULARIZERS:
                 for size in sizes:
                     weights = fit_logistic(differences[:size], preferences[:size], regularizer)
@@ -81,6 +85,20 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     learner = CommonLearner(kind, regularizer, f"win rate of passive labels ({sizes}) on {TUNING_SEEDS} tuning seeds")
     write_atomically(out / SETTINGS, json.dumps(learner.__dict__, indent=1) + "\n")
     return learner
+
+
+def _tuning_questions(
+    problem: Problem, session: DuelSession, n: int
+) -> tuple[Judged, Judged, Bool[np.ndarray, " asked"]]:
+    """Return about n questions to ask, those to score on, and which of the first are about other prompts than the second.
+
+    A pool whose assessment prompts were named keeps none for tuning; there the learning prompts are divided.
+    """
+    generator = problem.generator
+    if not isinstance(generator, PoolReplay) or generator.has_tune:
+        return session.ask(n), session.assessment(), np.ones(n, dtype=np.bool_)
+    asked, scored = session.ask(2 * n), generator.every("learn").rows(slice(1, None, 2))
+    return asked, session.judged(scored), ~np.isin(asked.questions.prompt_ids, scored.prompt_ids)
 
 
 def write_common_curve(plan: Plan, seed_index: int, directory: RunDirectory, learner: CommonLearner) -> None:

@@ -172,11 +172,15 @@ def _agent(
         simple_regret=Interval.of(mean_curve([run.simple_regret for run in of], draws)),
         regret={kind: Interval.of(draws.seeds @ np.stack([run.regret[kind] for run in of])) for kind in of[0].regret},
         area=Interval.of(area_samples),
-        counters={name: float(np.mean([run.counters[name] for run in of])) for name in of[0].counters},
-        seconds_per_1000={
-            part: float(np.mean([run.seconds[part] for run in of])) * 1000 / queries for part in of[0].seconds
-        },
+        counters=_means([run.counters for run in of]),
+        seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
     )
+
+
+def _means(reports: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means over runs of what every run reports."""
+    names = [name for name in reports[0] if all(name in report for report in reports)]
+    return {name: float(np.mean([report[name] for report in reports])) for name in names}
 
 
 def _comparisons(runs: Mapping[str, Sequence[RunScores]], baseline: str) -> list[tuple[str, str, str | None]]:

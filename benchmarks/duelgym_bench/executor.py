@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import queue
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from duelgym.errors import DuelgymError
+from duelgym.errors import DuelgymError, LogError
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
@@ -52,22 +56,47 @@ def run_tasks(plan: Plan, out: Path, learner: CommonLearner, *, jobs: int) -> li
     ) as bar:
         if not waiting:
             return []
-        spawn = multiprocessing.get_context("spawn")
-        told = spawn.Queue()
-        # Set before the workers start, since the numeric libraries read it when they are first imported.
-        kept = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        os.environ.update(dict.fromkeys(kept, "1"))
-        pool = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=spawn, initializer=_start, initargs=(told,))
-        try:
+        told = multiprocessing.get_context("spawn").Queue()
+        with alone(out), workers(min(jobs, len(waiting)), told) as pool:
             return _collect(pool, plan, waiting, out, learner, told, bar.update)
-        except KeyboardInterrupt:
-            for process in list((pool._processes or {}).values()):  # waiting for half-done runs would hold Ctrl-C up
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            for name, value in kept.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def workers(jobs: int, told: Any = None) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes of one thread each, which end at once when this process is interrupted, fails or is killed."""
+    limit_threads()  # before they start: the numeric libraries read the environment when they are first imported
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start, initargs=(told,))
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):  # waiting for half-done work would hold Ctrl-C up
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold a directory of runs, so that no second process writes the same logs.
+
+    Raises:
+        LogError: if another process holds it.
+    """
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LogError(
+                f"{out}: another duelgym-bench run is writing here; wait for it, or give a new --out"
+            ) from None
+        except OSError:  # some network file systems lock no directories
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _collect(
@@ -89,7 +118,7 @@ def _collect(
             try:
                 reason = future.result()
             except BrokenProcessPool:
-                reason = "its process was killed (out of memory?); the same command resumes it"
+                reason = "stopped, since a process was killed (out of memory?); the same command resumes it"
             if reason is not None:
                 failures.append(Failure(futures[future], reason))
     _drain(told, advance)
@@ -107,7 +136,16 @@ def _drain(told: Any, advance: Callable[[int], object]) -> None:
 def _start(told: Any) -> None:
     global _told
     _told = told
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, lest it goes on writing beside its successor."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in workers alone
+    wait_for([parent.sentinel])
+    os._exit(1)
 
 
 def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner) -> str | None:
@@ -116,6 +154,6 @@ def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner) -> str | No
         run_task(plan, task, out, learner, _told.put)
     except DuelgymError as error:
         return str(error)
-    except OSError as error:
-        return f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # whatever an agent of somebody else's does, the others' runs go on
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from duelgym.agent import Agent
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.errors import SpecificationError
-from duelgym_agents.registry import agent_factory
+from duelgym_agents import registry
 from duelgym_bench.files import write_atomically
 
 PLAN = "plan.json"
@@ -133,7 +134,7 @@ def check_plan(plan: Plan) -> None:
         make_agent(plan, Task(agent, 0), problem)
 
 
-def make_agent(plan: Plan, task: Task, problem: Problem) -> Any:
+def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:
     """Build a task's agent.
 
     Raises:
@@ -142,27 +143,16 @@ def make_agent(plan: Plan, task: Task, problem: Problem) -> Any:
     replica = task.agent.partition("@")[2]
     if "@" in task.agent and not (replica.isdigit() and int(replica) > 0):
         raise SpecificationError(f"agent {task.agent!r}: behind '@' stands the number of a replica, from 1")
-    factory = agent_factory(task.factory)
     generator = problem.generator
-    try:
-        agent = factory(
-            prompt_dim=generator.prompt_dim,
-            candidate_dim=generator.candidate_dim,
-            n_candidates=generator.n_candidates,
-            batch_size=plan.batch,
-            budget=plan.queries,
-            seed=plan.agent_seed(task),
-        )
-    except SpecificationError:
-        raise
-    except Exception as error:
-        raise SpecificationError(
-            f"agent {task.agent!r}: its factory raised {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from error
-    missing = [name for name in ("select_pairs", "observe", "recommend") if not callable(getattr(agent, name, None))]
-    if missing:
-        raise SpecificationError(f"agent {task.agent!r}: what its factory returned lacks {', '.join(missing)}")
-    return agent
+    return registry.make_agent(
+        task.factory,
+        prompt_dim=generator.prompt_dim,
+        candidate_dim=generator.candidate_dim,
+        n_candidates=generator.n_candidates,
+        batch_size=plan.batch,
+        budget=plan.queries,
+        seed=plan.agent_seed(task),
+    )
 
 
 def save_plan(plan: Plan, out: Path) -> Plan:
@@ -208,14 +198,21 @@ def load_plan(out: Path) -> Plan:
         raise SpecificationError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
 
-def with_check(agents: Sequence[str]) -> tuple[str, ...]:
-    """Return the agents with a replica of the passive baseline, for the passive-against-passive check."""
-    baseline = baseline_of(agents)
-    if baseline is None or f"{baseline}@1" in agents:
+def with_check(agents: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the agents with a replica of the passive baseline, for the passive-against-passive check.
+
+    Args:
+        agents: those asked for.
+        there: those that the plan to be widened holds already, among which the baseline may be.
+    """
+    baseline = baseline_of((*there, *agents))
+    if baseline is None or f"{baseline}@1" in (*there, *agents):
         return tuple(agents)
     return (*agents, f"{baseline}@1")
 
 
 def baseline_of(agents: Sequence[str]) -> str | None:
-    """Return the first passive agent, with which all others are compared."""
-    return next((agent for agent in agents if "passive" in agent and "@" not in agent), None)
+    """Return the first agent of the registry whose rule is passive: all others are compared with it."""
+    return next(
+        (agent for agent in agents if agent in registry.AGENTS and registry.AGENTS[agent].rule_name == "passive"), None
+    )

@@ -92,7 +92,7 @@ def picture(name: PictureName, results: Results, summary: Summary) -> Picture | 
         if summary.budget and (average := agent.regret.get("average")) is not None
     }
     heading = "average regret per label, over the labels so far"
-    references = {f"{ORACLE} (both responses)": 0.0}
+    references = dict(results.references.regrets) or {ORACLE: 0.0}
     return Picture(heading, "average regret per label (win probability)", curves, references, False) if curves else None
 
 

@@ -7,8 +7,6 @@ import dataclasses
 import io
 import json
 import math
-import os
-import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 
 from duelgym_bench.curves import Summary
 from duelgym_bench.curves_summary import summarise
+from duelgym_bench.files import write_atomically
 from duelgym_bench.page import page
 from duelgym_bench.plots import PictureName, caption, draw, picture, save
 from duelgym_bench.report_tables import WIDTH, as_markdown, as_text, printable, tables
@@ -65,25 +64,25 @@ def write_report(results: Results, out: Path) -> ReportPaths:
                 file.unlink(missing_ok=True)
             continue
         figure = draw(shown, results, summary)
-        _write(files[0], save(figure, "svg"))
-        _write(files[1], save(figure, "png"))
+        write_atomically(files[0], save(figure, "svg"))
+        write_atomically(files[1], save(figure, "png"))
         paths[name] = files
         wide, narrow = (save(draw(shown, results, summary, form), "svg").decode() for form in ("wide", "narrow"))
         inline.append((shown.heading, wide, narrow))
     html = page(results, tables(results, summary), inline, caption(results, summary))
     written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
-    _write(written.json, as_json(results, summary).encode())
-    _write(written.csv, as_csv(summary).encode())
-    _write(written.page, html.encode())
+    write_atomically(written.json, as_json(results, summary))
+    write_atomically(written.csv, as_csv(summary))
+    write_atomically(written.page, html)
     return written
 
 
-def table_text(results: Results) -> str:
-    """Return the tables for a terminal, no line wider than 120 columns."""
+def table_text(results: Results, *, main: bool = False) -> str:
+    """Return the tables for a terminal, or only the main ones; no line is wider than 120 columns."""
     head = f"{printable(results.title)}{'' if results.tuned else '  (untuned)'}"
     summary = summarise(results)
     says = textwrap.fill(caption(results, summary), WIDTH)
-    return "\n".join([head, says, "", *map(as_text, tables(results, summary))])
+    return "\n".join([head, says, "", *map(as_text, tables(results, summary, main=main))])
 
 
 def markdown_tables(results: Results) -> str:
@@ -146,20 +145,3 @@ def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
             yield reference.name, "win_reference", reference.win_reference
     for difference in summary.differences:
         yield f"{difference.agent} - {difference.against}", "win_difference", difference.win
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write all of the file or nothing."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            # Temporary files are private to their owner; a report is as readable as any other file.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(file.fileno(), 0o666 & ~umask)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

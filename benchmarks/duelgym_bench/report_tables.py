@@ -65,10 +65,14 @@ def format_ratio(ratio: Ratio) -> str:
     return f"{median} [{number(ratio.low)} {number(ratio.high)}]"
 
 
-def tables(results: Results, summary: Summary) -> tuple[Table, ...]:
-    """Return the tables that there is something to fill with, in the order in which they are read."""
+def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[Table, ...]:
+    """Return the tables that there is something to fill with, in the order in which they are read.
+
+    ``main`` leaves out what a first look does not need: common learner, regret and cost, components of variance.
+    """
     every = [_win(summary), *_differences(summary), _ratios(results, summary), _check(summary)]
-    every += [_common(summary), _cost(summary), _components(summary)]
+    if not main:
+        every += [_common(summary), _cost(summary), _components(summary)]
     return tuple(table for table in every if table is not None and table.rows)
 
 
@@ -146,7 +150,12 @@ def _ratios(results: Results, summary: Summary) -> Table:
         for agent, of in summary.ratios.items()
         if not is_replica(agent, results.baseline)
     )
-    return Table("Queries to a level, as a ratio to passive", note, ("agent", *map(name, summary.levels)), rows)
+    return Table(
+        f"Queries to a level, as a ratio to {printable(results.baseline)}",
+        note,
+        ("agent", *map(name, summary.levels)),
+        rows,
+    )
 
 
 def _check(summary: Summary) -> Table | None:

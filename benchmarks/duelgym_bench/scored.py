@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +46,7 @@ class RunScores:
     common: Float64[np.ndarray, "checkpoints prompts"] | None
     simple_regret: Float64[np.ndarray, "checkpoints prompts"]
     regret: Mapping[str, Float64[np.ndarray, " checkpoints"]]
-    counters: Mapping[str, int]
+    counters: Mapping[str, float]
     seconds: Mapping[str, float]
 
 
@@ -56,11 +56,13 @@ class References:
 
     Attributes:
         policies: zero-query policy (``"uniform"``, ``"constant index"``, ...) -> prompt group -> win per prompt.
-        policies_reference: the same against the pool's reference response, where it has one.
+        policies_reference: the same against the pool's reference response, where it has one; the oracle and the
+            supervised reference may be among them.
         oracle: prompt group -> win of the best candidate.
         supervised: prompt group -> win of the supervised reference, which saw all learning utilities.
         supervised_label: what the supervised reference is.
         bits_per_label: mean bits, in [0, 1], that the label of a random pair can carry at most.
+        regrets: name -> mean regret, in win probability, of a query whose two responses are that policy's choice.
     """
 
     policies: Mapping[str, Mapping[str, Float64[np.ndarray, " prompts"]]]
@@ -69,6 +71,7 @@ class References:
     supervised: Mapping[str, Float64[np.ndarray, " prompts"]] | None
     supervised_label: str
     bits_per_label: float
+    regrets: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

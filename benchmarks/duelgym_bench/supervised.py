@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from gymnasium.utils import seeding
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
-from duelgym.envs.problem import build_problem
+from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
-from duelgym.generators import PoolReplay
+from duelgym.generators import CandidateGenerator, PoolReplay
 from duelgym.metrics import Judged
 from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
 from duelgym_bench.plan import Plan, derived_seed
@@ -19,10 +19,6 @@ from duelgym_bench.plan import Plan, derived_seed
 TARGETS = ("utility", "win rate")
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 N_SYNTHETIC = 1024
-LABEL = (
-    "best ridge regression of utility or win rate on response, interaction or random Fourier features, given all learning "
-    "utilities, chosen on prompts used for nothing else"
-)
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,20 @@ class _Material:
     wins: Float64[np.ndarray, "batch n_candidates"]
 
 
-def supervised_wins(plan: Plan, seed_index: int) -> Float64[np.ndarray, " prompts"]:
-    """Return the win rate of the supervised reference on every assessment prompt of a seed.
+def supervised_label(plan: Plan) -> str:
+    """Return what the supervised reference of these runs is, in words."""
+    generator = plan.problem(0).generator
+    chosen_on = "prompts that no agent is asked about"
+    if isinstance(generator, PoolReplay) and not generator.has_tune:
+        chosen_on = "the learning prompts themselves"
+    return (
+        "best ridge regression of utility or win rate on response, interaction or random Fourier features, given all "
+        f"learning utilities, chosen on {chosen_on}"
+    )
+
+
+def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompts"]:
+    """Return the position that the supervised reference recommends for every assessment prompt of a seed.
 
     The best of three feature sets, two targets and seven penalties, chosen on the pool's ``tune`` prompts (on fresh
     questions where questions are drawn afresh; on the learning prompts themselves where the pool has no ``tune`` part).
@@ -54,13 +62,13 @@ def supervised_wins(plan: Plan, seed_index: int) -> Float64[np.ndarray, " prompt
     return _best(*material)
 
 
-def _session(plan: Plan, seed_index: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _session(plan: Plan, seed_index: int) -> tuple[DuelSession, Problem]:
     problem = build_problem(IDS[plan.env], plan.problem_kwargs(seed_index))
     rng, _ = seeding.np_random(plan.env_seed(seed_index))
     return DuelSession(problem, budget=plan.queries, reward="zero", rng=rng), problem
 
 
-def _material(generator, maps: dict[str, FeatureMap], judged: Judged) -> _Material:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _material(generator: CandidateGenerator, maps: dict[str, FeatureMap], judged: Judged) -> _Material:
     contexts = generator.contexts(judged.questions)
     wins = judged.win_rates()
     targets = {"win rate": wins}
@@ -69,8 +77,8 @@ def _material(generator, maps: dict[str, FeatureMap], judged: Judged) -> _Materi
     return _Material({kind: features(contexts) for kind, features in maps.items()}, targets, wins)
 
 
-def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Float64[np.ndarray, " prompts"]:
-    best = (-1.0, np.empty(0))
+def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Int64[np.ndarray, " prompts"]:
+    best = (-1.0, np.empty(0, dtype=np.int64))
     for kind, features in learning.features.items():
         # Differences within a prompt are all that a preference can tell, so prompts are centred away.
         centred = (features - features.mean(axis=1, keepdims=True)).reshape(-1, features.shape[2])
@@ -80,12 +88,8 @@ def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Floa
             projected = vectors.T @ (centred.T @ wanted)
             for penalty in PENALTIES:
                 weights = vectors @ (projected / (np.maximum(values, 0) + penalty * len(features) / 100))
-                score = float(np.mean(_wins(weights, choosing, kind)))
+                chosen = best_of_n(weights, choosing.features[kind])
+                score = float(np.mean(choosing.wins[np.arange(len(chosen)), chosen]))
                 if score > best[0]:
-                    best = (score, _wins(weights, held_out, kind))
+                    best = (score, best_of_n(weights, held_out.features[kind]))
     return best[1]
-
-
-def _wins(weights: Float64[np.ndarray, " features"], material: _Material, kind: str) -> Float64[np.ndarray, " prompts"]:
-    chosen = best_of_n(weights, material.features[kind])
-    return material.wins[np.arange(len(chosen)), chosen]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from duelgym.agent import Contexts
 from duelgym.envs.session import checked_pairs
 from duelgym.errors import DuelgymError, SpecificationError
 from duelgym.generators import Questions
-from duelgym.rounds import MemberLog, QueryLog, QueryWriter, header_of, read_queries
+from duelgym.rounds import MemberLog, QueryWriter, header_of, read_queries
 from duelgym_bench.common import CommonLearner, write_common_curve
 from duelgym_bench.files import write_atomically
 from duelgym_bench.plan import Plan, Task, make_agent
@@ -79,9 +80,6 @@ class _Run:
         self.plan, self.task, self.directory, self.env, self.agent = plan, task, directory, env, agent
         self.progress = progress
         seed = plan.env_seed(task.seed_index)
-        self.logged: QueryLog | None = (
-            read_queries(directory.queries) if directory.queries.exists() and directory.queries.stat().st_size else None
-        )
         self.observation, _ = env.reset(seed=seed)
         header = header_of(
             env.problem, env_id=plan.env, budget=plan.queries, batch=plan.batch, seed=seed, seed_index=task.seed_index
@@ -112,11 +110,12 @@ class _Run:
 
     def _batch(self) -> None:
         contexts, started = self._contexts(), time.perf_counter()
-        pairs = self._legal(self._ask_agent("select_pairs", contexts))
+        pairs = self._legal_pairs(contexts)
         selected = time.perf_counter()
         preferences = self._step(pairs)
         simulated = time.perf_counter()
-        self._ask_agent("observe", contexts, pairs, preferences)
+        with self._blamed("observe()"):
+            self.agent.observe(contexts, pairs, preferences)
         self.seconds["select"] += selected - started
         self.seconds["simulate"] += simulated - selected
         self.seconds["learn"] += time.perf_counter() - simulated
@@ -136,11 +135,13 @@ class _Run:
     def _assess(self, t: int) -> None:
         started = time.perf_counter()
         generator, chosen = self.env.problem.generator, []
-        fork = copy.deepcopy(self.agent)  # what assessing changes is thrown away: other checkpoints, same queries
+        with self._blamed("copying it for assessment"):
+            fork = copy.deepcopy(self.agent)  # what assessing changes is thrown away: other checkpoints, same queries
         for start in range(0, len(self.held_out), ASSESSMENT_CHUNK):
             part = self.held_out.rows(slice(start, start + ASSESSMENT_CHUNK))
             contexts = generator.contexts(part, texts=bool(getattr(self.agent, "needs_texts", False)))
-            best = np.asarray(self._ask_agent("recommend", contexts, agent=fork))
+            with self._blamed("recommend()"):
+                best = np.asarray(fork.recommend(contexts))
             if (
                 best.shape != (len(part),)
                 or best.dtype.kind not in "iu"
@@ -153,39 +154,49 @@ class _Run:
             chosen.append(np.take_along_axis(part.candidate_ids, best[:, None], axis=1)[:, 0])
         self.recommendations.write(recommendation_line(t, np.concatenate(chosen).tolist()))
         self.seconds["assess"] += time.perf_counter() - started
-        line = {
-            "t": t,
-            "seconds": {part: round(value, 4) for part, value in self.seconds.items()},
-            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            "counters": dict(self.agent.counters()) if hasattr(self.agent, "counters") else {},
-        }
+        with self._blamed("counters()"):
+            counters = dict(self.agent.counters()) if hasattr(self.agent, "counters") else {}
+            line = json.dumps(
+                {
+                    "t": t,
+                    "seconds": {part: round(value, 4) for part, value in self.seconds.items()},
+                    "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                    "counters": counters,
+                },
+                default=float,  # numpy's numbers
+            )
         with self.directory.timings.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(line + "\n")
 
     def _save(self, t: int) -> None:
         if not hasattr(self.agent, "state_dict"):
             return
         from safetensors.numpy import save
 
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.agent.state_dict().items()}
-        write_atomically(self.directory.state, save(arrays, metadata={"t": str(t)}))
+        with self._blamed("state_dict()"):
+            arrays = {name: np.ascontiguousarray(array) for name, array in self.agent.state_dict().items()}
+            state = save(arrays, metadata={"t": str(t)})
+        write_atomically(self.directory.state, state)
 
     def _resume(self, checkpoints: tuple[int, ...]) -> int:
         """Bring agent, environment and logs to the last checkpoint that was saved; return its query count."""
-        if self.logged is None or not self.directory.state.exists():
+        if not self.directory.state.exists():
             return 0
         from safetensors import safe_open
 
+        logged = read_queries(self.directory.queries)
         with safe_open(self.directory.state, framework="numpy") as file:
             t = int(file.metadata()["t"])
             state: Mapping[str, np.ndarray] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if t not in checkpoints or t > len(self.logged):
-            return 0
-        self.agent.load_state_dict(state)
+        assessed = sum(1 for count in checkpoints if count <= t)
+        if t not in checkpoints or t > len(logged) or assessed > self.recommendations.pending:
+            return 0  # the state outlived the logs, as a power cut can leave it
+        with self._blamed("load_state_dict()"):
+            self.agent.load_state_dict(state)
         for start in range(0, t, self.plan.batch):
-            self._step(self.logged.pairs[start : start + self.plan.batch])
+            self._step(logged.pairs[start : start + self.plan.batch])
             self.progress(self.plan.batch)
-        self.recommendations.skip(sum(1 for count in checkpoints if count <= t))
+        self.recommendations.skip(assessed)
         return t
 
     def _keep_timings(self, t: int) -> None:
@@ -203,27 +214,31 @@ class _Run:
                 self.seconds = dict(line["seconds"])
         write_atomically(self.directory.timings, "".join(kept))
 
-    def _legal(self, answer: object) -> Int64[np.ndarray, "batch 2"]:
+    def _legal_pairs(self, contexts: Contexts) -> Int64[np.ndarray, "batch 2"]:
+        with self._blamed("select_pairs()"):
+            answer = np.asarray(self.agent.select_pairs(contexts))
         try:
             return checked_pairs(answer, batch=self.plan.batch, n_candidates=self.env.n_candidates)
         except gym.error.InvalidAction as error:
             raise SpecificationError(f"{self._who()}: select_pairs() gave no legal pairs: {error}") from None
 
-    def _ask_agent(self, method: str, *arguments: object, agent: Any = None) -> Any:
+    @contextlib.contextmanager
+    def _blamed(self, what: str) -> Iterator[None]:
+        """Name the agent, in one line, in whatever goes wrong inside it."""
         try:
-            return getattr(agent or self.agent, method)(*arguments)
+            yield
         except DuelgymError as error:
-            raise SpecificationError(f"{self._who()}: {method}() refused: {error}") from error
-        except Exception as error:
+            raise SpecificationError(f"{self._who()}: {what} refused: {error}") from error
+        except (Exception, SystemExit) as error:
             reason = " ".join(str(error).split())
-            raise SpecificationError(f"{self._who()}: {method}() raised {type(error).__name__}: {reason}") from error
+            raise SpecificationError(f"{self._who()}: {what} raised {type(error).__name__}: {reason}") from error
 
     def _who(self) -> str:
         return f"agent {self.task.agent!r} on seed index {self.task.seed_index}"
 
 
 def limit_threads() -> None:
-    """Give this process one thread: sweeps run one process a core."""
+    """Give this process, and those that it starts, one thread: sweeps run one process a core."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     import torch

@@ -27,7 +27,9 @@ def main() -> None:
             heavy |= torch == "True"
         times.append(row)
     ours, theirs = np.median(times, axis=0)
-    print(f"import duelgym {ours:.3f} s  gymnasium, numpy, jaxtyping {theirs:.3f} s  ratio {ours / theirs:.2f}  torch {heavy}")
+    print(
+        f"import duelgym {ours:.3f} s  gymnasium, numpy, jaxtyping {theirs:.3f} s  ratio {ours / theirs:.2f}  torch {heavy}"
+    )
 
 
 if __name__ == "__main__":

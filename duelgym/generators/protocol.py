@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -41,6 +41,7 @@ class Questions:
         return Questions(self.prompt_ids, np.take_along_axis(self.candidate_ids, positions, axis=1), features)
 
 
+@runtime_checkable
 class QuestionStream(Protocol):
     """The questions of one episode. Drawing 8 at once gives what drawing 1 eight times gives."""
 
@@ -49,6 +50,7 @@ class QuestionStream(Protocol):
         ...
 
 
+@runtime_checkable
 class CandidateGenerator(Protocol):
     """Gives N responses for prompts, and their embeddings.
 

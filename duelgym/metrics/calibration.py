@@ -76,7 +76,7 @@ def favourite_rate(utilities: Float64[np.ndarray, "prompts candidates"], *, temp
 def bits_per_label(utilities: Float64[np.ndarray, "prompts candidates"], *, temperature: float) -> float:
     """Return the mean over random pairs of 1 - h(p): the most that a label can tell, in bits (h: binary entropy)."""
 
-    def bits(gaps: Float64[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
+    def bits(gaps: Float64[np.ndarray, "prompts pairs"]) -> Float64[np.ndarray, "prompts pairs"]:
         return 1 - binary_entropy(win_probability(gaps, np.zeros(()), temperature=temperature))
 
     return _mean_over_pairs(utilities, bits)
@@ -140,7 +140,7 @@ def longest(characters: Int[np.ndarray, "prompts candidates"]) -> Int64[np.ndarr
 
 def _mean_over_pairs(
     utilities: Float64[np.ndarray, "prompts candidates"],
-    value: Callable[[Float64[np.ndarray, " ..."]], Float[np.ndarray, " ..."]],
+    value: Callable[[Float64[np.ndarray, "prompts pairs"]], Float[np.ndarray, "prompts pairs"]],
 ) -> float:
     """Return the mean of a function of the absolute utility gap, over all unordered pairs of all prompts."""
     first, second = np.triu_indices(_need_pairs(utilities), k=1)

@@ -23,7 +23,7 @@ class Encoded:
     """Embeddings and how they came about.
 
     Attributes:
-        embeddings: one unit vector per text.
+        embeddings: one unit vector per text, zero for a text without tokens.
         truncated: whether the text was longer than the encoder's maximum and lost its end.
         record: encoder, revision and pooling as plain JSON, for the pool's manifest.
     """
@@ -42,6 +42,8 @@ def encode_texts(
     batch_size: int = 32,
 ) -> Encoded:
     """Embed texts: mean of the last hidden layer over the tokens that are not padding, divided by its length.
+
+    A text without a single token (the empty one, where the tokenizer adds nothing) gets the zero vector.
 
     Args:
         texts: each is embedded alone.
@@ -98,6 +100,10 @@ def encode_texts(
                 max_length=limit if limit < _NO_LIMIT else None,
                 return_tensors="pt",
             )
+            if tokens["input_ids"].shape[1] == 0:  # nothing but empty texts, and a tokenizer that adds nothing
+                embeddings[batch] = 0
+                progress.update(len(batch))
+                continue
             with torch.inference_mode():
                 hidden = model(**tokens).last_hidden_state
                 mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
@@ -119,7 +125,7 @@ def _load(encoder: str, revision: str | None) -> tuple[Any, Any]:
         # Weights in other formats than safetensors are pickles: code from a stranger.
         model = AutoModel.from_pretrained(encoder, revision=revision, use_safetensors=True, dtype=torch.float32)
         return AutoTokenizer.from_pretrained(encoder, revision=revision), model
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # a damaged folder can make the library raise nearly anything, SafetensorError for one
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PoolError(f"encoder {encoder!r} cannot be loaded: {reason}") from None
     finally:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -25,6 +25,7 @@ _BLOCK_BYTES = 16 * 2**20
 _LONGEST_HEADER = 100 * 2**20
 
 
+@runtime_checkable
 class Writable(Protocol):
     """Whatever takes bytes."""
 

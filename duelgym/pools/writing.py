@@ -41,7 +41,7 @@ def write_pool(
     texts: Sequence[Sequence[str]],
     prompt_embeddings: Float[np.ndarray, "prompts prompt_dim"],
     candidate_embeddings: Float[np.ndarray, "prompts candidates candidate_dim"],
-    utilities: Float[np.ndarray, "prompts candidates attributes"],
+    utilities: Float[np.ndarray, "prompts candidates *attributes"],
     attributes: Sequence[str] = ("utility",),
     temperature: float | None = None,
     reference: Mapping[str, Any] | None = None,

@@ -104,7 +104,9 @@ class MemberLog:
         else:
             member = gzip.compress(text.encode(), compresslevel=6, mtime=0)
             if self._file.write(member) != len(member):  # another member behind a torn one would be lost
-                raise LogError(f"{self.path}: a member was written in part; is the disk full? make room and start again")
+                raise LogError(
+                    f"{self.path}: a member was written in part; is the disk full? make room and start again"
+                )
         self._position += 1
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,17 +110,22 @@ def begin(header: Mapping[str, Any], problem: Problem) -> DuelSession:
     return DuelSession(problem, budget=int(header["budget"]), reward="zero", rng=rng)
 
 
-def replay(path: Path, *, pool: Path | None = None) -> ReplayReport:
+def replay(path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None = None) -> ReplayReport:
     """Rebuild the environment of a log and reproduce every context and preference bit for bit.
+
+    Args:
+        path: the log.
+        pool: where the recorded candidates are on this machine; needed exactly if the log names a pool.
 
     Raises:
         LogError: naming the first line that is not reproduced.
         PoolError: if the pool is damaged.
     """
+    path = Path(path)
     log = read_queries(path)
     _check_header(log, path)
     try:
-        problem = problem_of(log.header, pool)
+        problem = problem_of(log.header, None if pool is None else Path(pool))
     except SpecificationError as error:
         raise LogError(f"{path}, line 1: the environment cannot be rebuilt: {error}") from None
     for _ in replayed(log, problem, begin(log.header, problem), str(path)):

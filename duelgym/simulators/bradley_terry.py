@@ -13,8 +13,8 @@ from duelgym.simulators.protocol import Duels
 
 
 def win_probability(
-    first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"], *, temperature: float
-) -> Float[np.ndarray, "*shape"]:
+    first: Float[np.ndarray, "*#shape"], second: Float[np.ndarray, "*#shape"], *, temperature: float
+) -> Float[np.ndarray, "*#shape"]:
     """Return the probability that the first response is preferred (Bradley and Terry 1952, eq. 1).
 
     Utilities are in nats at temperature 1; a larger temperature means a noisier rater. The two orders of a

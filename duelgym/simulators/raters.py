@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -20,6 +20,7 @@ RaterArgument = int | Mapping[str, object] | None
 UTILITIES = ("random_features", "mlp", "linear")
 
 
+@runtime_checkable
 class Rater(Protocol):
     """Somebody whose preferences are asked about."""
 
@@ -28,6 +29,7 @@ class Rater(Protocol):
         ...
 
 
+@runtime_checkable
 class RaterPopulation(Protocol):
     """The raters among whom the seed draws one."""
 
@@ -71,7 +73,7 @@ def pool_raters(pool: CandidatePool, rater: RaterArgument) -> PoolRater:
 class SyntheticRater:
     """u(c) = a · g(W c + b): a linear, random-feature (g = cos) or two-layer tanh utility of the shown features."""
 
-    layers: tuple[tuple[Float[np.ndarray, "inputs units"], Float[np.ndarray, " units"]], ...]
+    layers: tuple[tuple[Float[np.ndarray, "_inputs _units"], Float[np.ndarray, " _units"]], ...]
     activation: str
     weights: Float[np.ndarray, " units"]
 

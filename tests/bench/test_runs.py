@@ -5,13 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from duelgym.errors import LogError, SpecificationError
-from duelgym_bench.plan import Plan, Task, derived_seed, load_plan
+from duelgym.rounds import read_queries
+from duelgym_bench.plan import Plan, Task, derived_seed, load_plan, with_check
+from duelgym_bench.references import merged, prompt_group, seed_references
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score
 
@@ -93,6 +96,35 @@ class Failing(Learner):
             raise ZeroDivisionError("at the third batch")
 
 
+class Uneven(Learner):
+    def recommend(self, contexts):
+        return [[0], [0, 1]]
+
+
+class Leaving(Learner):
+    def observe(self, contexts, pairs, preferences):
+        raise SystemExit(0)
+
+
+class Slow(Learner):
+    def observe(self, contexts, pairs, preferences):
+        import time
+
+        time.sleep(0.5)
+
+
+def uneven(*, candidate_dim, seed, **rest):
+    return Uneven(candidate_dim, seed)
+
+
+def leaving(*, candidate_dim, seed, **rest):
+    return Leaving(candidate_dim, seed)
+
+
+def slow(*, candidate_dim, seed, **rest):
+    return Slow(candidate_dim, seed)
+
+
 def illegal(*, candidate_dim, seed, **rest):
     return Illegal(candidate_dim, seed)
 
@@ -109,6 +141,14 @@ def home(tmp_path_factory):
     return folder
 
 
+def start(home, *arguments, **settings):
+    """Start a run as :func:`run` does, and do not wait for it."""
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}  # a killed command's semaphores are reported as leaked
+    command = [sys.executable, "-m", "duelgym_bench.cli", *_run_arguments(*arguments, **settings)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=home, env=environment, text=True, **pipes)
+
+
 def bench(home, *arguments, check=True):
     command = [sys.executable, "-m", "duelgym_bench.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONWARNINGS": "error"}
@@ -120,10 +160,14 @@ def bench(home, *arguments, check=True):
 
 
 def run(home, agents, out, *more, check=True, queries=160, seeds=1):
+    return bench(home, *_run_arguments(agents, out, *more, queries=queries, seeds=seeds), check=check)
+
+
+def _run_arguments(agents, out, *more, queries=160, seeds=1):
     kwargs = '{"dimension": 4, "n_candidates": 6, "utility": "linear"}'
     sizes = ["--queries", queries, "--seeds", seeds, "--batch-size", 8]
     settings = ["--env", "SyntheticDuel-v0", "--env-kwargs", kwargs, "--agents", agents, *sizes, "--jobs", 1]
-    return bench(home, "run", *settings, "--out", out, *more, check=check)
+    return [str(part) for part in ("run", *settings, "--out", out, *more)]
 
 
 @pytest.fixture(scope="module")
@@ -155,13 +199,35 @@ def test_killed_and_resumed_logs_equal_the_uninterrupted_ones(home, finished, tm
     out = tmp_path / "killed"
     refused = 0
     while (done := run(home, agent, out, check=False)).returncode != 0:
-        assert "its process was killed" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        assert "a process was killed" in done.stderr and len(done.stderr.strip().splitlines()) == 1
         refused += 1
         with RunDirectory(out / "runs" / Task(agent, 0).name).queries.open("ab") as log:
             log.write(b"\x1f\x8b\x08")  # as a kill in the middle of a write would leave it
     assert refused == 4
     (home / "kills").unlink()
     assert _logs(out, agent) == _logs(finished, agent)
+
+
+def test_killing_the_command_ends_its_workers_and_meanwhile_no_second_one_writes(home, tmp_path):
+    out = tmp_path / "out"
+    log = RunDirectory(out / "runs" / Task("my_agents:slow", 0).name).queries
+    first = start(home, "my_agents:slow", out)
+    try:
+        _wait(lambda: log.exists() and len(read_queries(log)) >= 16)
+        second = run(home, "my_agents:slow", out, check=False)
+        assert second.returncode == 1 and "another duelgym-bench run is writing here" in second.stderr
+        assert len(second.stderr.strip().splitlines()) == 1
+    finally:
+        first.kill()
+    first.communicate(timeout=20)  # returns when the last process that holds the other end of the pipe is gone
+    assert len(read_queries(log)) < 160
+
+
+def _wait(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_agent_that_is_not_deterministic_is_caught_when_it_resumes(home, tmp_path):
@@ -251,8 +317,8 @@ def test_widening_keeps_what_is_there_and_another_plan_is_refused(home, finished
         ("ee2024-pasive", "ee2024-passive"),
         ("my_agents:nothing", "my_agents"),
         ("no_such_module:factory", "no_such_module"),
-        ("my_agents:broken", "its factory raised RuntimeError: no licence for this model"),
-        ("my_agents:incomplete", "lacks select_pairs"),
+        ("my_agents:broken", "failed: RuntimeError: no licence for this model"),
+        ("my_agents:incomplete", "must have the methods select_pairs"),
         ("my_agents:learner,my_agents:learner", "named twice"),
         ("my_agents:learner@x", "number of a replica"),
         (",", "names no agent"),
@@ -286,7 +352,12 @@ def test_bad_arguments_are_refused_in_one_line(home, tmp_path, change, words):
 
 @pytest.mark.parametrize(
     ("agent", "words"),
-    [("illegal", "gave no legal pairs"), ("failing", "observe() raised ZeroDivisionError: at the third batch")],
+    [
+        ("illegal", "gave no legal pairs"),
+        ("failing", "observe() raised ZeroDivisionError: at the third batch"),
+        ("uneven", "recommend() raised ValueError"),
+        ("leaving", "observe() raised SystemExit: 0"),
+    ],
 )
 def test_an_agent_that_fails_is_named_and_the_others_finish(home, tmp_path, agent, words):
     out = tmp_path / "out"
@@ -371,6 +442,35 @@ def test_folds_follow_the_seed_index(pool_path):
     assert plan.problem_kwargs(3) != plan.env_kwargs
     fixed = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "fold": 2})
     assert fixed.problem_kwargs(4)["fold"] == 2
+
+
+def test_only_the_baseline_of_the_widened_plan_is_replicated():
+    there = ("ee2024-passive", "ee2024-passive@1")
+    assert with_check(("passive-ensemble",)) == ("passive-ensemble", "passive-ensemble@1")
+    assert with_check(("passive-ensemble",), there) == ("passive-ensemble",)
+    assert with_check(("ee2024-infomax",), there[:1]) == ("ee2024-infomax", "ee2024-passive@1")
+    assert with_check(("ee2024-infomax",)) == ("ee2024-infomax",)
+
+
+def test_references_of_a_fold_are_means_over_its_seeds(pool_path, tmp_path):
+    """Subsets of candidates are drawn anew for every seed, so seeds of one fold have oracles of their own."""
+    plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "n_candidates": 2}, seeds=6)
+    seeds = [seed_references(plan, index) for index in (0, 1, 5)]
+    references = merged(plan, seeds)
+    first, other, third = (seed.values["win"] for seed in seeds)
+    assert not np.array_equal(first["oracle"], third["oracle"])
+    np.testing.assert_allclose(references.oracle["fold 0"], (first["oracle"] + third["oracle"]) / 2)
+    for name in ("constant index", "longest answer"):
+        np.testing.assert_allclose(references.policies[name]["fold 0"], (first[name] + third[name]) / 2)
+    np.testing.assert_array_equal(references.oracle["fold 1"], other["oracle"])
+    assert set(references.regrets) == {"oracle", "supervised reference", "uniform", "constant index", "longest answer"}
+    assert references.regrets["oracle"] == 0.0 < references.regrets["uniform"]
+    assert set(references.policies_reference) == set(references.regrets)
+
+
+def test_a_split_without_folds_is_one_group_of_prompts(pool_path):
+    plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "split": "all"})
+    assert prompt_group(plan, 0) == prompt_group(plan, 1)
 
 
 def test_a_plan_that_cannot_be_read_says_so(tmp_path):

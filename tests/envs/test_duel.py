@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-import warnings
 
 import gymnasium as gym
 import numpy as np
@@ -57,7 +56,7 @@ def test_what_is_rendered_is_the_question_that_was_answered(pool_path):
 
 @pytest.mark.parametrize(
     "bad",
-    [[0, 16], [-1, 0], [0.0, 1.0], [True, False], [0], [0, 1, 2], [[0, 1]], "01", None],
+    [[0, 16], [-1, 0], [0.0, 1.0], [True, False], [0], [0, 1, 2], [[0, 1]], [[0], [1, 2]], 3, "01", None],
     ids=repr,
 )
 def test_bad_actions_are_refused_and_cost_nothing(bad):
@@ -246,9 +245,13 @@ def test_global_random_state_is_neither_read_nor_set(env_id_and_kwargs):
         ({"temperature": 1.0, "simulator": [{"name": "bradley_terry", "temperature": 1.0}]}, "not both"),
         ({"simulator": [{"name": "oracle"}]}, "no simulator is called 'oracle'"),
         ({"simulator": []}, "list of one object"),
+        ({"simulator": [5]}, "an object with a 'name'"),
+        ({"simulator": [{"name": ["bradley_terry"]}]}, "no simulator is called ['bradley_terry']"),
         ({"simulator": [{"name": "bradley_terry", "tau": 1}]}, "it takes 'temperature'"),
         ({"rater": -1}, "rater is -1"),
         ({"rater": {"weights": [1.0]}}, "rater is"),
+        ({"utility": "linear", "rater": {"weights": ["a"]}}, "16 numbers"),
+        ({"utility": "linear", "rater": {"weights": [[1], [2, 3]]}}, "16 numbers"),
         ({"colour": "red"}, "colour: not an argument"),
     ],
     ids=str,
@@ -311,6 +314,14 @@ def test_features_are_clipped_at_a_documented_scale_and_counted():
     assert np.abs(questions.features[1]).max() == 1.0
 
 
+def test_texts_are_of_what_is_named_or_of_what_is_shown(pool_path):
+    env = gym.make("AlpacaEvalDuel-v0", pool=str(pool_path)).unwrapped
+    _, info = env.reset(seed=0)
+    assert env.texts() == env.texts(info["prompt_id"], info["candidate_ids"])
+    with pytest.raises(SpecificationError, match="or neither"):
+        env.texts(3)
+
+
 def test_a_single_candidate_is_allowed():
     env = gym.make("SyntheticDuel-v0", n_candidates=1).unwrapped
     env.reset(seed=0)
@@ -319,6 +330,5 @@ def test_a_single_candidate_is_allowed():
 
 def test_the_qualified_id_needs_no_import():
     code = "import gymnasium as gym; print(gym.make('duelgym:SyntheticDuel-v0').spec.id)"
-    with warnings.catch_warnings():
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "SyntheticDuel-v0"

@@ -1,5 +1,7 @@
 """The batched environment equals the single one, query by query."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -67,6 +69,8 @@ def test_one_bad_pair_refuses_the_whole_batch_at_no_cost():
         env.step(good[:3])
     with pytest.raises(gym.error.InvalidAction, match="whole numbers"):
         env.step(good.astype(float))
+    with pytest.raises(gym.error.InvalidAction, match="differ in length"):
+        env.step([[0, 1], [1, 2], [3], [0, 1]])
     assert env.session.queries == 0
     assert data_equivalence(env.step(good), twin.step(good))
 
@@ -83,6 +87,25 @@ def test_autoreset_is_next_step():
     assert env.session.queries == 0
     env.step(pairs)
     assert env.session.queries == 2
+
+
+def test_pickled_after_a_step_it_goes_on_identically(env_id_and_kwargs):
+    env_id, kwargs = env_id_and_kwargs
+    env = gym.make_vec(env_id, num_envs=4, budget=8, **kwargs).unwrapped
+    env.reset(seed=4)
+    pairs = np.array([[0, 1]] * 4)
+    env.step(pairs)
+    copy = pickle.loads(pickle.dumps(env))
+    for _ in range(4):  # past the end of the episode
+        assert data_equivalence(env.step(pairs), copy.step(pairs))
+    assert data_equivalence(env.session.assessment().utilities, copy.session.assessment().utilities)
+
+
+def test_the_only_row_is_a_batch_of_one_all_the_same():
+    env = gym.make_vec("SyntheticDuel-v0", num_envs=1)
+    env.reset(seed=0)
+    with pytest.raises(gym.error.InvalidAction, match=r"shape \(2,\); it must be \(1, 2\)"):
+        env.step([0, 1])
 
 
 def test_returned_arrays_are_not_shared(env_id_and_kwargs):

@@ -11,7 +11,17 @@ from duelgym.envs import Belief, DropText, FlattenDuel, PairIndex
 from duelgym.errors import SpecificationError
 
 
-@pytest.mark.parametrize("wrap", [PairIndex, FlattenDuel, DropText, Belief, lambda e: FlattenDuel(PairIndex(e))])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        PairIndex,
+        FlattenDuel,
+        DropText,
+        Belief,
+        lambda e: FlattenDuel(PairIndex(e)),
+        lambda e: FlattenDuel(Belief(PairIndex(e))),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
 def test_wrapped_environments_pass_the_checker_and_rebuild(wrap):
     env = wrap(gym.make("SyntheticDuel-v0", text=True) if wrap is DropText else gym.make("SyntheticDuel-v0"))
@@ -38,6 +48,20 @@ def test_pair_index_refuses_what_is_no_index(bad):
 def test_pair_index_needs_a_pair():
     with pytest.raises(SpecificationError, match="two candidates"):
         PairIndex(gym.make("SyntheticDuel-v0", n_candidates=1))
+
+
+@pytest.mark.parametrize("inside", [lambda env: env, Belief])
+def test_what_is_flattened_lies_in_its_space(inside):
+    env = FlattenDuel(inside(gym.make("SyntheticDuel-v0", budget=40)))
+    observation, _ = env.reset(seed=0)
+    for t in range(40):
+        assert observation in env.observation_space
+        observation, *_ = env.step([t % 16, (3 * t) % 16])
+
+
+def test_pair_index_wraps_pairs_only():
+    with pytest.raises(SpecificationError, match="MultiDiscrete"):
+        PairIndex(PairIndex(gym.make("SyntheticDuel-v0")))
 
 
 def test_flattened_observation_by_hand():

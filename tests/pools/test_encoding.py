@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -95,6 +96,15 @@ def test_import_with_an_encoder(tmp_path: Path, alpaca, encoder: Path, capsys) -
     np.testing.assert_allclose(scale * pool.prompt_embeddings(np.array([3]))[0], expected[0], atol=1e-6)
     responses = scale * pool.candidate_embeddings(np.array([3]), np.array([[0, 1, 2]]))[0]
     np.testing.assert_allclose(responses, expected[1:], atol=1e-6)
+
+
+def test_an_encoder_cut_short_is_refused_in_one_line(tmp_path: Path, encoder: Path) -> None:
+    damaged = Path(shutil.copytree(encoder, tmp_path / "cut"))
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(PoolError, match=r"cut' cannot be loaded") as refusal:
+        encode_texts(["a"], encoder=str(damaged))
+    assert "\n" not in str(refusal.value)
 
 
 def test_unknown_encoders_and_broken_text_are_refused_in_one_line(tmp_path: Path, encoder: Path) -> None:

@@ -57,6 +57,30 @@ def test_every_line_by_hand(tmp_path):
     assert "utilit" not in json.dumps(lines[1:])
 
 
+def test_whatever_wrappers_show_the_log_is_the_environments_own(tmp_path):
+    plain = _record(tmp_path / "plain", batch=4, budget=8)
+    env = gym.make_vec("SyntheticDuel-v0", num_envs=4, budget=8)
+    env = RecordRounds(gym.wrappers.vector.FlattenObservation(env), tmp_path / "flat")
+    env.reset(seed=5)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        env.step(rng.integers(0, 16, (4, 2)))
+    env.close()
+    assert (tmp_path / "flat" / plain.name).read_bytes() == plain.read_bytes()
+
+
+def test_whole_numbers_of_numpy_are_logged_as_such(tmp_path):
+    path = _record(tmp_path, dimension=np.int64(4), n_candidates=np.int32(5))
+    assert replay(path).complete
+
+
+def test_a_bad_seed_begins_no_log(tmp_path):
+    env = RecordRounds(gym.make_vec("SyntheticDuel-v0", num_envs=2, budget=4), tmp_path)
+    with pytest.raises(SpecificationError, match="share one rater"):
+        env.reset(seed=[1, 2])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_later_episodes_get_files_of_their_own(tmp_path):
     env = RecordRounds(gym.make_vec("SyntheticDuel-v0", num_envs=2, budget=4), tmp_path)
     with pytest.raises(SpecificationError, match="reset\\(seed=...\\)"):
@@ -119,6 +143,16 @@ def _edit(lines, row, **changes):
         (lambda lines: _edit(lines, 0, seed=6), "line 2: query 0"),
         (lambda lines: _edit(lines, 20, wealth=1), "has fields"),
         (lambda lines: _edit(lines, 20, prompt=10**30), "whole numbers"),
+        (lambda lines: _edit(lines, 20, preference=0.5), "line 21: a field is not the whole numbers"),
+        (lambda lines: _edit(lines, 20, preference=str(json.loads(lines[20])["preference"])), "whole numbers"),
+        (lambda lines: _edit(lines, 20, pair=3), "whole numbers"),
+        (lambda lines: _edit(lines, 0, budget=24), "holds 32 queries, more than the budget of 24"),
+        (lambda lines: _edit(lines, 0, budget="32"), "line 1: budget is '32'"),
+        (lambda lines: _edit(lines, 0, batch=0), "line 1: batch is 0"),
+        (lambda lines: _edit(lines, 0, seed=-1), "line 1: seed is -1"),
+        (lambda lines: _edit(lines, 0, specification=[]), "line 1: the header's specification"),
+        (lambda lines: _edit(lines, 0, specification={"problem": "synthetic", "pool": 1}), "line 1: the header's spec"),
+        (lambda lines: _edit(lines, 0, specification={"problem": "chess"}), "no problem is called 'chess'"),
         (lambda lines: _edit(lines, 0, schema=2), "reads schema 1"),
         (lambda lines: lines.__setitem__(5, "{"), "line 6: not JSON"),
     ],
@@ -172,6 +206,24 @@ def test_a_member_log_confirms_then_continues(tmp_path):
     with MemberLog(path) as log, pytest.raises(LogError, match="holds 3 more"):
         log.skip(4)
     assert os.path.getsize(path) > len(whole)  # noqa: PTH202
+
+
+def test_a_torn_letter_of_two_bytes_is_a_torn_end(tmp_path):
+    path = tmp_path / "log.gz"
+    with MemberLog(path) as log:
+        log.write("a\n"), log.write("é" * 5000 + "\n")
+    whole = path.read_bytes()
+    for cut in range(len(read_members(path).texts[0]) + 20, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert read_members(path).texts == ("a\n",)
+
+
+def test_a_disk_that_takes_half_a_member_is_noticed(tmp_path):
+    with MemberLog(tmp_path / "log.gz") as log:
+        real, log._file = log._file, type("Full", (), {"write": lambda self, data: len(data) // 2})()
+        with pytest.raises(LogError, match="disk full"):
+            log.write("a\n")
+        log._file = real
 
 
 def test_a_missing_log_says_so(tmp_path):

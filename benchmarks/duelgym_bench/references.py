@@ -1,0 +1,121 @@
+"""What stands beside every curve: policies that ask nothing, the supervised reference, the oracle, bits per label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from duelgym.envs.problem import Problem
+from duelgym.errors import LogError
+from duelgym.generators import PoolReplay
+from duelgym.metrics import Judged, bits_per_label
+from duelgym.rounds.replay import begin
+from duelgym_bench.curves import ORACLE, SUPERVISED
+from duelgym_bench.plan import Plan
+from duelgym_bench.scored import References
+from duelgym_bench.supervised import supervised_choice, supervised_label
+
+Table = Float64[np.ndarray, "prompts n_candidates"]
+PerPrompt = Float64[np.ndarray, " prompts"]
+
+
+@dataclass(frozen=True)
+class SeedReferences:
+    """The references of one seed.
+
+    Attributes:
+        group: prompt group.
+        values: ``"win"``, ``"regret"`` and, where the pool has one, ``"reference"`` -> policy -> value per prompt.
+        bits_per_label: mean over 512 random pairs.
+    """
+
+    group: str
+    values: Mapping[str, Mapping[str, PerPrompt]]
+    bits_per_label: float
+
+
+def outcome_tables(held_out: Judged, problem: Problem) -> dict[str, Table]:
+    """Return what recommending each candidate is worth: ``"win"``, ``"regret"`` and maybe win against ``"reference"``."""
+    wins = held_out.win_rates()
+    batch, n = wins.shape
+    regret = np.stack([held_out.regrets(np.full((batch, 2), column))[:, 0] for column in range(n)], axis=1)
+    tables = {"win": wins, "regret": regret}
+    reference = problem.pool.reference if problem.pool is not None else None
+    if reference is not None:
+        tables["reference"] = held_out.reference_win_rates(float(reference["utility"]))
+    return tables
+
+
+def prompt_group(plan: Plan, seed_index: int) -> str:
+    """Return the name under which runs share their assessment prompts."""
+    kwargs = plan.problem_kwargs(seed_index)
+    if "pool" not in kwargs:
+        return f"seed {seed_index}"
+    return f"fold {kwargs.get('fold', 0)}" if kwargs.get("split", "learn") == "learn" else "all"
+
+
+def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
+    """Return what stands beside the curves for one seed."""
+    problem = plan.problem(seed_index)
+    session = begin({"seed": plan.env_seed(seed_index), "budget": plan.queries}, problem)
+    held_out = session.assessment()
+    if not np.all(np.diff(held_out.questions.prompt_ids) > 0):
+        raise LogError("assessment prompts are not in ascending order, so runs of a fold cannot be paired by prompt")
+    tables = outcome_tables(held_out, problem)
+    choices: dict[str, Int64[np.ndarray, " prompts"]] = {
+        ORACLE: np.argmax(tables["win"], axis=1),
+        SUPERVISED: supervised_choice(plan, seed_index),
+        "constant index": np.zeros(len(held_out.questions), dtype=np.int64),
+    }
+    if isinstance(problem.generator, PoolReplay):
+        characters = problem.generator.pool.characters(held_out.questions.prompt_ids)
+        shown = np.take_along_axis(characters, held_out.questions.candidate_ids, axis=1)
+        choices["longest answer"] = np.argmax(shown, axis=1)
+    every = np.arange(len(held_out.questions))
+    values = {
+        metric: {"uniform": table.mean(axis=1)} | {name: table[every, chosen] for name, chosen in choices.items()}
+        for metric, table in tables.items()
+    }
+    return SeedReferences(prompt_group(plan, seed_index), values, _bits(session.ask(512), seed_index))
+
+
+def merged(plan: Plan, seeds: Sequence[SeedReferences]) -> References:
+    """Return the references of all seeds, as means over the seeds of each prompt group.
+
+    Seeds of one fold share prompts, but not the order of candidates, nor always which are shown or who judges them.
+    """
+    groups = sorted({seed.group for seed in seeds})
+
+    def of_metric(metric: str) -> dict[str, dict[str, PerPrompt]]:
+        names = seeds[0].values[metric]
+        return {
+            name: {
+                group: np.mean([seed.values[metric][name] for seed in seeds if seed.group == group], axis=0)
+                for group in groups
+            }
+            for name in names
+        }
+
+    wins = of_metric("win")
+    oracle, supervised = wins.pop(ORACLE), wins.pop(SUPERVISED)
+    regrets = of_metric("regret")
+    return References(
+        policies=wins,
+        policies_reference=of_metric("reference") if "reference" in seeds[0].values else None,
+        oracle=oracle,
+        supervised=supervised,
+        supervised_label=supervised_label(plan),
+        bits_per_label=float(np.mean([seed.bits_per_label for seed in seeds])),
+        regrets={name: float(np.mean([np.mean(regrets[name][seed.group]) for seed in seeds])) for name in regrets},
+    )
+
+
+def _bits(asked: Judged, seed_index: int) -> float:
+    batch, n = asked.questions.candidate_ids.shape
+    if n == 1:
+        return 0.0
+    pairs = np.argsort(np.random.default_rng(seed_index).random((batch, n)), axis=1)
+    return bits_per_label(asked.probability(pairs[:, 0], pairs[:, 1]))
