@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PREFERENCE_FIRST = 0
 PREFERENCE_SECOND = 1
@@ -85,17 +82,4 @@ class AgentFactory(Protocol):
         **settings: object,
     ) -> Agent:
         """Return a fresh agent. ``seed`` is the agent's own: it says nothing about the environment's."""
-        ...
-
-
-@runtime_checkable
-class HasState(Protocol):
-    """An agent that can be written down and continued."""
-
-    def state_dict(self) -> Mapping[str, np.ndarray]:
-        """Return every array that the agent's future depends on, its random state included."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
         ...

@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="duelgym-bench", description="Query-efficiency curves: win rate against the number of labels."
+        prog="duelgym-bench",
+        description="Query-efficiency curves: win rate against the number of labels.",
+        epilog="example: duelgym-bench run --env SyntheticDuel-v0 --agents ee2024-passive,ee2024-infomax --out runs/first",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser(

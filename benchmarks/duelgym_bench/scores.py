@@ -76,7 +76,13 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     problem = plan.problem(task.seed_index)
     if log.torn or len(log) != plan.queries:
         raise LogError(f"{directory.queries}: {log.torn or f'{len(log)} queries of {plan.queries}'}")
-    for name, mine in (("seed", plan.env_seed(task.seed_index)), ("specification", _plain(problem.specification))):
+    expected = {
+        "seed": plan.env_seed(task.seed_index),
+        "budget": plan.queries,
+        "batch": plan.batch,
+        "specification": _plain(problem.specification),
+    }
+    for name, mine in expected.items():
         if log.header.get(name) != mine:
             raise LogError(
                 f"{directory.queries}, line 1: {name} is not that of the plan; the run is of another plan or pool"

@@ -38,7 +38,7 @@ class DuelEnv(gym.Env[Observation, np.ndarray]):
 
     **Episode**: one hidden rater, one budget of T queries, truncated at T; never terminated. Questions and label noise of
     query t depend on the seed and t alone. ``info`` has ``prompt_id`` and ``candidate_ids`` (for logs; agents never get them),
-    ``queries`` and ``self_duels`` so far.
+    ``queries``, ``self_duels`` and ``clipped`` (feature values cut off at the range's edge) so far.
 
     **Ids**: ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
     ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
@@ -186,4 +186,5 @@ class DuelEnv(gym.Env[Observation, np.ndarray]):
             "candidate_ids": asked.questions.candidate_ids[0].copy(),
             "queries": self.session.queries,
             "self_duels": self.session.self_duels,
+            "clipped": self.session.clipped,
         }

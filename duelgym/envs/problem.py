@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ def alpaca_eval(
             "AlpacaEvalDuel-v0 needs pool=DIR, an imported pool; make one from AlpacaEval's public files with "
             "'duelgym pool import alpaca-eval SRC --out DIR --encoder NAME_OR_PATH'"
         )
+    if not isinstance(pool, (str, os.PathLike)):
+        raise SpecificationError(f"pool is {pool!r}; it must be the directory of a pool")
     opened = CandidatePool.open(pool)
     raters = pool_raters(opened, rater)
     answering = _simulator(simulator, temperature, default=opened.temperature)

@@ -7,13 +7,13 @@ import textwrap
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND
+from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND, PREFERENCE_TIE
 
 _VERDICTS = {
     PREFERENCE_FIRST: "the first was preferred",
     PREFERENCE_SECOND: "the second was preferred",
     PREFERENCE_NONE: "no answer",
-    3: "a tie",
+    PREFERENCE_TIE: "a tie",
 }
 _WHITE, _GREY, _GREEN, _RED = (
     np.array(c, dtype=np.uint8) for c in ((255,) * 3, (160,) * 3, (0, 158, 115), (213, 94, 0))

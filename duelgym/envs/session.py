@@ -51,6 +51,11 @@ class DuelSession:
         """Return the next n questions."""
         return self.judged(self._stream.draw(n))
 
+    @property
+    def clipped(self) -> int:
+        """How many feature values have been cut off at the edge of the observation's range so far."""
+        return self._stream.clipped
+
     def judged(self, questions: Questions) -> Judged:
         """Return questions with the hidden rater's utilities."""
         return judge(self.problem.simulator, questions, self.rater.utilities(questions))

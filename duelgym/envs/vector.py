@@ -150,5 +150,6 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
             "candidate_ids": self.asked.questions.candidate_ids.copy(),
             "queries": np.full(self.num_envs, self.session.queries),
             "self_duels": np.full(self.num_envs, self.session.self_duels),
+            "clipped": np.full(self.num_envs, self.session.clipped),
         }
         return values | {f"_{key}": everywhere.copy() for key in values}

@@ -21,10 +21,12 @@ class _GaussianStream:
         self._generator = generator
         self._rng = rng
         self._drawn = 0
+        self.clipped = 0
 
     def draw(self, n: int) -> Questions:
         questions = self._generator.sample(n, self._rng, first_id=self._drawn)
         self._drawn += n
+        self.clipped += count_clipped(questions)
         return questions
 
 

@@ -43,7 +43,13 @@ class Questions:
 
 @runtime_checkable
 class QuestionStream(Protocol):
-    """The questions of one episode. Drawing 8 at once gives what drawing 1 eight times gives."""
+    """The questions of one episode. Drawing 8 at once gives what drawing 1 eight times gives.
+
+    Attributes:
+        clipped: how many feature values have been cut off at the edge of the observation's range so far.
+    """
+
+    clipped: int
 
     def draw(self, n: int) -> Questions:
         """Return the next n questions."""

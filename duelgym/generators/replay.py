@@ -14,6 +14,8 @@ from duelgym.pools import CandidatePool
 class _ReplayStream:
     """Shuffled passes over the prompts; for every question a fresh permutation of its candidates."""
 
+    clipped = 0  # embeddings are divided by the pool's largest absolute value
+
     def __init__(self, rows: Int64[np.ndarray, " rows"], n_pool: int, n_shown: int, rng: np.random.Generator) -> None:
         self._rows = rows
         self._n_pool = n_pool
@@ -66,6 +68,8 @@ class PoolReplay:
         self.prompt_dim = pool.prompt_dim
         self.candidate_dim = pool.candidate_dim
         self.n_folds = pool.n_folds
+        if split not in ("learn", "tune", "all"):
+            raise SpecificationError(f"split is {split!r}; questions come from 'learn', 'tune' or 'all'")
         self._fold = fold
         rows = pool.split(split, fold)
         if split == "learn":

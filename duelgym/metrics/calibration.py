@@ -50,8 +50,6 @@ def find_temperature(utilities: Float64[np.ndarray, "prompts candidates"], *, ra
     Raises:
         PoolError: if no temperature gives that rate, because too many pairs are exactly tied.
     """
-    from tqdm import tqdm
-
     if not 0.5 < rate < 1:
         raise PoolError(f"favourite rate is {rate!r}; it must lie strictly between 0.5 and 1")
     reachable = 1 - tied_share(utilities) / 2
@@ -62,7 +60,7 @@ def find_temperature(utilities: Float64[np.ndarray, "prompts candidates"], *, ra
         )
     scale = float((utilities.max(axis=1) - utilities.min(axis=1)).max())
     low, high = math.log(scale) - 60.0, math.log(scale) + 10.0  # rate(low) is 1 up to ties, rate(high) is below 0.5001
-    for _ in tqdm(range(_BISECTIONS), desc="temperature", disable=None, delay=2):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if favourite_rate(utilities, temperature=math.exp(middle)) > rate else (low, middle)
     return float(f"{math.exp((low + high) / 2):.6g}")
@@ -152,10 +150,14 @@ def _mean_over_pairs(
 
 
 def _prompt_blocks(utilities: Float64[np.ndarray, "prompts candidates"]) -> Iterator[slice]:
+    step = max(1, _BLOCK_PAIRS // utilities.shape[1] ** 2)
+    starts = range(0, len(utilities), step)
+    if len(starts) == 1:  # a rater is scaled at every reset of some environments: no bar for milliseconds
+        yield slice(0, len(utilities))
+        return
     from tqdm import tqdm
 
-    step = max(1, _BLOCK_PAIRS // utilities.shape[1] ** 2)
-    for start in tqdm(range(0, len(utilities), step), desc="pairs", disable=None, delay=2, leave=False):
+    for start in tqdm(starts, desc="pairs", disable=None, delay=2, leave=False):
         yield slice(start, start + step)
 
 

@@ -112,7 +112,7 @@ def test_no_preference_at_reset_and_no_utility_in_info(env_id_and_kwargs):
     env_id, kwargs = env_id_and_kwargs
     observation, info = gym.make(env_id, **kwargs).reset(seed=0)
     assert observation["preference"] == PREFERENCE_NONE
-    assert set(info) == {"prompt_id", "candidate_ids", "queries", "self_duels"}
+    assert set(info) == {"prompt_id", "candidate_ids", "queries", "self_duels", "clipped"}
 
 
 @settings(max_examples=200, deadline=None)
