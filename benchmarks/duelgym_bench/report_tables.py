@@ -163,9 +163,12 @@ def _check(summary: Summary) -> Table | None:
         return None
     check = summary.check
     decided = f"decided at level {check.level}" if check.level else "no level is reached often enough to decide"
+    note = f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1."
+    if check.verdict != "passed":
+        note += " So ratios above that are not well beyond these are within what chance gives passive over itself."
     return Table(
         "Passive against itself",
-        f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1.",
+        note,
         ("replica", *summary.levels),
         ((check.replica, *(format_ratio(summary.ratios[check.replica][level]) for level in summary.levels)),),
     )
