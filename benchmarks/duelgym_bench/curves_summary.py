@@ -18,7 +18,17 @@ from duelgym_bench.curves import (
     Summary,
     is_replica,
 )
-from duelgym_bench.ratio import Ratio, check_passive, isotonic_fit, passive_levels, queries_to_level, ratio
+from duelgym_bench.ratio import (
+    Check,
+    Ratio,
+    both_ways,
+    check_passive,
+    isotonic_fit,
+    passive_levels,
+    queries_to_level,
+    ratio,
+    ratio_bounds,
+)
 from duelgym_bench.scored import References, Results, RunScores
 from duelgym_bench.statistics import Draws, Interval, area, deviation, draw_resamples, mean_curve
 
@@ -69,7 +79,7 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
         ),
         levels={name: Interval.of(level) for name, level in levels.items()},
         ratios=ratios,
-        check=check_passive(replica, ratios[replica]) if replica in ratios else None,
+        check=_check(replica, fits, references.get(SUPERVISED), checkpoints, results.baseline),
         components=_components(runs, pairs, *resamples),
     )
 
@@ -211,10 +221,30 @@ def _ratios(
         for agent, fit in fits.items()
     }
     return {
-        agent: {name: ratio(costs[baseline][name], cost[name], int(checkpoints[-1])) for name in levels}
+        agent: {name: ratio(ratio_bounds(costs[baseline][name], cost[name], int(checkpoints[-1]))) for name in levels}
         for agent, cost in costs.items()
         if agent != baseline
     }
+
+
+def _check(
+    replica: str,
+    fits: Mapping[str, Float64[np.ndarray, "draws checkpoints"]],
+    supervised: Float64[np.ndarray, " draws"] | None,
+    checkpoints: Int64[np.ndarray, " checkpoints"],
+    baseline: str,
+) -> Check | None:
+    if replica not in fits:
+        return None
+    ways = []
+    for passive, other in ((baseline, replica), (replica, baseline)):
+        levels = passive_levels(fits[passive], supervised)
+        costs = [
+            {name: queries_to_level(fits[agent], checkpoints, level) for name, level in levels.items()}
+            for agent in (passive, other)
+        ]
+        ways.append({name: ratio_bounds(costs[0][name], costs[1][name], int(checkpoints[-1])) for name in levels})
+    return check_passive(replica, {name: ratio(both_ways(ways[0][name], ways[1][name])) for name in ways[0]})
 
 
 def _components(

@@ -18,6 +18,7 @@ from duelgym_bench.statistics import LEVEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Verdict = Literal["passed", "FAILED", "undetermined"]
 FRACTIONS = (0.25, 0.5, 0.75, 0.9)
 FINAL = "final"
 CHECK_RANGE = (0.8, 1.25)
@@ -104,17 +105,33 @@ class Ratio:
         return self.median[0] == self.median[1]
 
 
-def ratio(passive: Float64[np.ndarray, " draws"], agent: Float64[np.ndarray, " draws"], budget: int) -> Ratio:
-    """Return T_passive / T_agent over the resamples (row 0, the data as they are, is left out).
+Bounds = tuple[Float64[np.ndarray, " draws"], Float64[np.ndarray, " draws"]]
+
+
+def ratio_bounds(passive: Float64[np.ndarray, " draws"], agent: Float64[np.ndarray, " draws"], budget: int) -> Bounds:
+    """Return the lower and upper bound of T_passive / T_agent in every resample.
 
     Args:
         passive: queries to the level, in each resample; infinite where it is not reached.
         agent: the same for the agent.
         budget: the last checkpoint, which bounds a cost that is not reached from below.
     """
-    passive, agent = passive[1:], agent[1:]
-    upper = np.where(np.isinf(passive), np.inf, passive / np.minimum(agent, budget))
     lower = np.where(np.isinf(agent), 0.0, np.minimum(passive, budget) / agent)
+    upper = np.where(np.isinf(passive), np.inf, passive / np.minimum(agent, budget))
+    return lower, upper
+
+
+def both_ways(one: Bounds, other: Bounds) -> Bounds:
+    """Return the geometric mean of two ratios within their bounds: a lead that is chance alone cancels in it."""
+    (lower, upper), (other_lower, other_upper) = one, other
+    unbounded = np.isinf(upper) | np.isinf(other_upper)
+    finite = np.sqrt(np.where(unbounded, 1.0, upper) * np.where(unbounded, 1.0, other_upper))
+    return np.sqrt(lower * other_lower), np.where(unbounded, np.inf, finite)
+
+
+def ratio(bounds: Bounds) -> Ratio:
+    """Return median and interval over the resamples (row 0, the data as they are, is left out)."""
+    lower, upper = bounds[0][1:], bounds[1][1:]
     return Ratio(
         median=(_order_statistic(lower, 0.5), _order_statistic(upper, 0.5)),
         low=_order_statistic(lower, (1 - LEVEL) / 2),
@@ -133,31 +150,38 @@ class Check:
 
     Attributes:
         replica: the agent compared with the baseline.
-        level: the level that decided, or None.
-        verdict: ``"passed"`` if the median ratio lies in 0.8 to 1.25 and the interval covers 1.
+        ratios: level -> ratio, as the geometric mean of both ways: baseline over replica, with the baseline's levels, and
+            replica over baseline, with the replica's. One way alone would also fail by chance, whenever one of two
+            equal agents happens to learn faster; that cancels, and a lead that the measure gives to passive does not.
+        levels: level -> ``"passed"`` if the median lies in 0.8 to 1.25 and the interval covers 1.
+        level: the level that decided, or None: the final one or, where its bounds leave it open, the highest that can.
+        verdict: at that level.
     """
 
     replica: str
+    ratios: Mapping[str, Ratio]
+    levels: Mapping[str, Verdict]
     level: str | None
-    verdict: Literal["passed", "FAILED", "undetermined"]
+    verdict: Verdict
 
 
 def check_passive(replica: str, ratios: Mapping[str, Ratio]) -> Check:
-    """Judge the ratios of a replica of the baseline.
-
-    The final level decides. Where its median is known only within bounds that neither lie in 0.8 to 1.25 nor outside
-    (at the final level of a curve that still rises, an equal agent fails to arrive half of the time), the highest of
-    the other levels that can decide does.
+    """Judge passive against itself.
 
     Args:
         replica: name of the replica.
-        ratios: level -> ratio, the levels rising after ``"final"``, as :func:`passive_levels` gives them.
+        ratios: level -> ratio of both ways, the levels rising after ``"final"``, as :func:`passive_levels` gives them.
     """
-    for level in (FINAL, *(level for level in reversed(list(ratios)) if level != FINAL)):
-        value = ratios[level]
-        least, most = value.median
-        if most < CHECK_RANGE[0] or least > CHECK_RANGE[1]:
-            return Check(replica, level, "FAILED")
-        if CHECK_RANGE[0] <= least and most <= CHECK_RANGE[1]:
-            return Check(replica, level, "passed" if value.low <= 1 <= value.high else "FAILED")
-    return Check(replica, None, "undetermined")
+    levels = {level: _verdict(value) for level, value in ratios.items()}
+    by_rank = (FINAL, *(level for level in reversed(list(ratios)) if level != FINAL))
+    deciding = next((level for level in by_rank if levels[level] != "undetermined"), None)
+    return Check(replica, ratios, levels, deciding, levels[deciding] if deciding else "undetermined")
+
+
+def _verdict(value: Ratio) -> Verdict:
+    least, most = value.median
+    if most < CHECK_RANGE[0] or least > CHECK_RANGE[1]:
+        return "FAILED"
+    if CHECK_RANGE[0] <= least and most <= CHECK_RANGE[1]:
+        return "passed" if value.low <= 1 <= value.high else "FAILED"
+    return "undetermined"

@@ -163,14 +163,20 @@ def _check(summary: Summary) -> Table | None:
         return None
     check = summary.check
     decided = f"decided at level {check.level}" if check.level else "no level is reached often enough to decide"
-    note = f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1."
+    note = (
+        f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1. "
+        "Geometric mean of the ratio both ways, with the levels of each, so that mere chance cancels."
+    )
     if check.verdict != "passed":
-        note += " So ratios above that are not well beyond these are within what chance gives passive over itself."
+        note += " At a level that fails, the measure itself leans to one side: read no lead from the table above."
     return Table(
         "Passive against itself",
         note,
         ("replica", *summary.levels),
-        ((check.replica, *(format_ratio(summary.ratios[check.replica][level]) for level in summary.levels)),),
+        (
+            (check.replica, *(format_ratio(check.ratios[level]) for level in summary.levels)),
+            ("verdict", *(check.levels[level] for level in summary.levels)),
+        ),
     )
 
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duelgym_bench.ratio import Ratio, check_passive, isotonic_fit, passive_levels, queries_to_level, ratio
+from duelgym_bench.ratio import (
+    Ratio,
+    both_ways,
+    check_passive,
+    isotonic_fit,
+    passive_levels,
+    queries_to_level,
+    ratio,
+    ratio_bounds,
+)
 
 CHECKPOINTS = np.array([0, 10, 100, 1000])
 curves = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
@@ -93,26 +102,28 @@ def resampled(*values: float) -> np.ndarray:
 
 
 def test_ratio_without_censoring():
-    assert ratio(resampled(80, 100, 120), resampled(20, 20, 20), 1000) == Ratio((5.0, 5.0), 4.0, 6.0)
+    assert ratio(ratio_bounds(resampled(80, 100, 120), resampled(20, 20, 20), 1000)) == Ratio((5.0, 5.0), 4.0, 6.0)
 
 
 def test_ratio_where_the_agent_does_not_arrive():
     # T_agent > 1000, so that the ratio is below 100 / 1000, and at least 0.
-    assert ratio(resampled(100, 100, 100), resampled(*[np.inf] * 3), 1000) == Ratio((0.0, 0.1), 0.0, 0.1)
+    assert ratio(ratio_bounds(resampled(100, 100, 100), resampled(*[np.inf] * 3), 1000)) == Ratio((0.0, 0.1), 0.0, 0.1)
 
 
 def test_ratio_where_passive_does_not_arrive():
-    assert ratio(resampled(*[np.inf] * 3), resampled(100, 100, 100), 1000) == Ratio((10.0, np.inf), 10.0, np.inf)
+    assert ratio(ratio_bounds(resampled(*[np.inf] * 3), resampled(100, 100, 100), 1000)) == Ratio(
+        (10.0, np.inf), 10.0, np.inf
+    )
 
 
 def test_ratio_where_neither_arrives_says_nothing():
-    assert ratio(resampled(np.inf), resampled(np.inf), 1000) == Ratio((0.0, np.inf), 0.0, np.inf)
+    assert ratio(ratio_bounds(resampled(np.inf), resampled(np.inf), 1000)) == Ratio((0.0, np.inf), 0.0, np.inf)
 
 
 def test_censoring_in_a_few_resamples_opens_the_interval_but_not_the_median():
     passive = resampled(*[200.0] * 100)
     agent = resampled(*[100.0] * 90, *[np.inf] * 10)
-    assert ratio(passive, agent, 1000) == Ratio((2.0, 2.0), 0.0, 2.0)
+    assert ratio(ratio_bounds(passive, agent, 1000)) == Ratio((2.0, 2.0), 0.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +165,16 @@ def test_the_measure_gives_passive_no_lead_over_itself():
         naive.append(checkpoints[-1] / (checkpoints[crossed.argmax()] if crossed.any() else checkpoints[-1]))
     assert 0.8 <= np.median(measured) <= 1.25
     assert np.median(naive) > 2
+
+
+def test_both_ways_by_hand():
+    """A lead of 4 one way and 1/4 the other is chance; 4 both ways is a lead. Censoring keeps its bounds."""
+    four, quarter = (resampled(4.0), resampled(4.0)), (resampled(0.25), resampled(0.25))
+    assert ratio(both_ways(four, quarter)) == Ratio((1.0, 1.0), 1.0, 1.0)
+    assert ratio(both_ways(four, four)) == Ratio((4.0, 4.0), 4.0, 4.0)
+    assert ratio(both_ways(four, (resampled(0.0), resampled(0.25)))) == Ratio((0.0, 1.0), 0.0, 1.0)
+    assert ratio(both_ways(four, (resampled(0.25), resampled(np.inf)))) == Ratio((1.0, np.inf), 1.0, np.inf)
+    assert ratio(both_ways((resampled(0.0), resampled(0.1)), (resampled(2.0), resampled(np.inf)))).median == (
+        0.0,
+        np.inf,
+    )
