@@ -165,16 +165,18 @@ def _check(summary: Summary) -> Table | None:
     decided = f"decided at level {check.level}" if check.level else "no level is reached often enough to decide"
     note = (
         f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1. "
-        "Geometric mean of the ratio both ways, with the levels of each, so that mere chance cancels."
+        "One way: what chance gives an agent exactly as good as passive. Both ways: the geometric mean with either as the "
+        "baseline, in which chance cancels; it decides."
     )
     if check.verdict != "passed":
         note += " At a level that fails, the measure itself leans to one side: read no lead from the table above."
     return Table(
         "Passive against itself",
         note,
-        ("replica", *summary.levels),
+        (check.replica, *summary.levels),
         (
-            (check.replica, *(format_ratio(check.ratios[level]) for level in summary.levels)),
+            ("one way", *(format_ratio(summary.ratios[check.replica][level]) for level in summary.levels)),
+            ("both ways", *(format_ratio(check.ratios[level]) for level in summary.levels)),
             ("verdict", *(check.levels[level] for level in summary.levels)),
         ),
     )

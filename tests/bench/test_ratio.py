@@ -178,3 +178,27 @@ def test_both_ways_by_hand():
         0.0,
         np.inf,
     )
+
+
+@pytest.mark.parametrize(("bend", "least"), [(6400, 0.95), (640, 0.7)])
+def test_equal_agents_pass_the_check(bend: int, least: float):
+    """Two noisy samples of one rising curve, and of one that is flat from 640 labels on, where the final level misleads."""
+    rng = np.random.default_rng(1)
+    checkpoints = np.array([0, *np.round(32 * 1.5 ** np.arange(14)).astype(int)])
+    truth = 0.46 + 0.2 * np.minimum(1, np.log1p(checkpoints / 30) / np.log1p(bend / 30))
+    verdicts = []
+    for _ in range(60):
+        means = truth + rng.normal(0, 0.008, (2, 1)) + rng.normal(0, 0.005, (2, len(truth)))
+        noise = rng.normal(0, 0.008, (2, 201, 1)) + rng.normal(0, 0.005, (2, 201, len(truth)))
+        fits = [isotonic_fit(samples) for samples in means[:, None] + noise]
+        ways = []
+        for passive, other in (fits, fits[::-1]):
+            levels = passive_levels(passive, np.full(201, 0.77))
+            costs = {
+                k: [queries_to_level(fit, checkpoints, at) for fit in (passive, other)] for k, at in levels.items()
+            }
+            ways.append({k: ratio_bounds(*cost, int(checkpoints[-1])) for k, cost in costs.items()})
+        check = check_passive("passive@1", {k: ratio(both_ways(ways[0][k], ways[1][k])) for k in ways[0]})
+        verdicts.append(check.verdict == "passed")
+        assert check.levels["50%"] == "passed"
+    assert np.mean(verdicts) >= least

@@ -1,0 +1,84 @@
+"""Plans: checkpoints, seeds, folds, and the references that belong to them."""
+
+import numpy as np
+import pytest
+
+from duelgym.errors import SpecificationError
+from duelgym_bench.plan import Plan, Task, derived_seed, load_plan, with_check
+from duelgym_bench.references import merged, prompt_group, seed_references
+
+
+def _plan(**changes):
+    fields = {
+        "env": "SyntheticDuel-v0",
+        "env_kwargs": {},
+        "agents": ("a",),
+        "queries": 6400,
+        "seeds": 3,
+        "batch": 32,
+        "command": "",
+        "title": "",
+    }
+    return Plan(**(fields | changes))
+
+
+def test_checkpoints_are_log_spaced_multiples_of_the_batch():
+    points = _plan().checkpoints()
+    assert points == (0, 32, 64, 96, 128, 224, 320, 448, 640, 896, 1280, 2240, 3200, 4480, 6400)
+    assert _plan(queries=32).checkpoints() == (0, 32)
+    assert _plan(queries=40_000).checkpoints()[-1] == 40_000
+
+
+def test_seeds_come_from_hashes_and_tell_nothing_of_each_other():
+    plan = _plan()
+    seeds = {plan.env_seed(index) for index in range(1000)} | {
+        plan.agent_seed(Task("a", index)) for index in range(1000)
+    }
+    assert len(seeds) == 2000 and max(seeds) < 2**63
+    assert plan.agent_seed(Task("a", 3)) == plan.agent_seed(Task("b", 3)) != plan.agent_seed(Task("a@1", 3))
+    assert derived_seed("a", 1) == derived_seed("a", 1) != derived_seed("a", 2)
+
+
+def test_folds_follow_the_seed_index(pool_path):
+    plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path)}, seeds=7)
+    assert [plan.problem_kwargs(index)["fold"] for index in range(7)] == [0, 1, 2, 3, 4, 0, 1]
+    assert plan.problem_kwargs(3) != plan.env_kwargs
+    fixed = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "fold": 2})
+    assert fixed.problem_kwargs(4)["fold"] == 2
+
+
+def test_only_the_baseline_of_the_widened_plan_is_replicated():
+    there = ("ee2024-passive", "ee2024-passive@1")
+    assert with_check(("passive-ensemble",)) == ("passive-ensemble", "passive-ensemble@1")
+    assert with_check(("passive-ensemble",), there) == ("passive-ensemble",)
+    assert with_check(("ee2024-infomax",), there[:1]) == ("ee2024-infomax", "ee2024-passive@1")
+    assert with_check(("ee2024-infomax",)) == ("ee2024-infomax",)
+
+
+def test_references_of_a_fold_are_means_over_its_seeds(pool_path, tmp_path):
+    """Subsets of candidates are drawn anew for every seed, so seeds of one fold have oracles of their own."""
+    plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "n_candidates": 2}, seeds=6)
+    seeds = [seed_references(plan, index) for index in (0, 1, 5)]
+    references = merged(plan, seeds)
+    first, other, third = (seed.values["win"] for seed in seeds)
+    assert not np.array_equal(first["oracle"], third["oracle"])
+    np.testing.assert_allclose(references.oracle["fold 0"], (first["oracle"] + third["oracle"]) / 2)
+    for name in ("constant index", "longest answer"):
+        np.testing.assert_allclose(references.policies[name]["fold 0"], (first[name] + third[name]) / 2)
+    np.testing.assert_array_equal(references.oracle["fold 1"], other["oracle"])
+    assert set(references.regrets) == {"oracle", "supervised reference", "uniform", "constant index", "longest answer"}
+    assert references.regrets["oracle"] == 0.0 < references.regrets["uniform"]
+    assert set(references.policies_reference) == set(references.regrets)
+
+
+def test_a_split_without_folds_is_one_group_of_prompts(pool_path):
+    plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "split": "all"})
+    assert prompt_group(plan, 0) == prompt_group(plan, 1)
+
+
+def test_a_plan_that_cannot_be_read_says_so(tmp_path):
+    with pytest.raises(SpecificationError, match="holds no plan.json"):
+        load_plan(tmp_path)
+    (tmp_path / "plan.json").write_text('{"env": 1')
+    with pytest.raises(SpecificationError, match="cannot be read"):
+        load_plan(tmp_path)
