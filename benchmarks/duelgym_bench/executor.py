@@ -43,6 +43,9 @@ def run_tasks(plan: Plan, out: Path, learner: CommonLearner, *, jobs: int) -> li
         out: directory of all runs.
         learner: the common learner.
         jobs: number of processes, each with one thread.
+
+    Raises:
+        LogError: if a process is killed, which ends the others too; or if another command is writing to ``out``.
     """
     tasks = list(plan.tasks())
     waiting = [task for task in tasks if not RunDirectory(out / "runs" / task.name).finished()]
@@ -118,7 +121,11 @@ def _collect(
             try:
                 reason = future.result()
             except BrokenProcessPool:
-                reason = "stopped, since a process was killed (out of memory?); the same command resumes it"
+                left = sum(not RunDirectory(out / "runs" / task.name).finished() for task in waiting)
+                raise LogError(
+                    f"a process was killed (out of memory?) with {left} runs unfinished; the same command "
+                    "goes on where they stopped, with fewer --jobs if memory is short"
+                ) from None
             if reason is not None:
                 failures.append(Failure(futures[future], reason))
     _drain(told, advance)
