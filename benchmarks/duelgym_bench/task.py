@@ -174,7 +174,7 @@ class _Run:
         from safetensors.numpy import save
 
         with self._blamed("state_dict()"):
-            arrays = {name: np.ascontiguousarray(array) for name, array in self.agent.state_dict().items()}
+            arrays = {name: np.asarray(array, order="C") for name, array in self.agent.state_dict().items()}
             state = save(arrays, metadata={"t": str(t)})
         write_atomically(self.directory.state, state)
 

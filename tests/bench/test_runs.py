@@ -51,11 +51,11 @@ class Resumable(Learner):
     def state_dict(self):
         import json
         state = json.dumps(self.rng.bit_generator.state).encode()
-        return {"weights": self.weights, "calls": np.array([self.calls]), "rng": np.frombuffer(state, dtype=np.uint8)}
+        return {"weights": self.weights, "calls": np.array(self.calls), "rng": np.frombuffer(state, dtype=np.uint8)}
 
     def load_state_dict(self, state):
         import json
-        self.weights, self.calls = state["weights"].copy(), int(state["calls"][0])
+        self.weights, self.calls = state["weights"].copy(), int(state["calls"])
         self.rng.bit_generator.state = json.loads(state["rng"].tobytes())
 
 
@@ -74,6 +74,28 @@ def learner(*, candidate_dim, seed, **rest):
 
 def resumable(*, candidate_dim, seed, **rest):
     return Resumable(candidate_dim, seed)
+
+
+class Mortal:
+    """An agent of the registry that can be killed."""
+
+    def __init__(self, agent):
+        self.agent, self.calls = agent, 0
+
+    def __getattr__(self, name):
+        if name == "agent" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.agent, name)
+
+    def select_pairs(self, contexts):
+        self.calls += 1
+        die("select", self.calls)
+        return self.agent.select_pairs(contexts)
+
+
+def thompson(**arguments):
+    from duelgym_agents.registry import make_agent
+    return Mortal(make_agent("ee2024-double_thompson", hidden_sizes=(8, 8), **arguments))
 
 
 def broken(**rest):
@@ -227,6 +249,17 @@ def _wait(condition, seconds=60):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_an_agent_of_the_registry_goes_on_from_its_state(home, tmp_path):
+    agent = "my_agents:thompson"
+    run(home, agent, tmp_path / "whole")
+    (home / "kills").write_text("select12")
+    assert run(home, agent, tmp_path / "killed", check=False).returncode == 1
+    assert RunDirectory(tmp_path / "killed" / "runs" / Task(agent, 0).name).state.exists()
+    run(home, agent, tmp_path / "killed")
+    (home / "kills").unlink()
+    assert _logs(tmp_path / "killed", agent) == _logs(tmp_path / "whole", agent)
 
 
 def test_an_agent_that_is_not_deterministic_is_caught_when_it_resumes(home, tmp_path):
