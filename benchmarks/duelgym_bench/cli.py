@@ -120,14 +120,19 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def _report(options: argparse.Namespace, given: list[str]) -> int:
+    from duelgym_bench.curves_summary import summarise
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.scores import score
 
     if options.jobs < 1:
         raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
     results = score(options.dir, jobs=options.jobs)
-    paths = write_report(results, options.dir)
-    print(markdown_tables(results) if options.markdown else table_text(results, main=not options.all))
+    summary = summarise(results)
+    paths = write_report(results, options.dir, summary)
+    tables = (
+        markdown_tables(results, summary) if options.markdown else table_text(results, summary, main=not options.all)
+    )
+    print(tables)
     print(f"\nreport: {paths.page}")
     return 0
 

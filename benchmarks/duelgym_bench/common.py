@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from gymnasium.utils import seeding
 from jaxtyping import Bool, Float32, Int8
 
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problem import build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import LogError
@@ -44,14 +43,13 @@ class CommonLearner:
             raise LogError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
 
-def tuning_session(plan: Plan, index: int) -> tuple[Problem, DuelSession]:
+def tuning_session(plan: Plan, index: int) -> DuelSession:
     """Return an episode for tuning: the ``tune`` prompts where the pool has them, and a seed that reporting never uses."""
     kwargs, generator = dict(plan.env_kwargs), plan.problem(0).generator
     if isinstance(generator, PoolReplay) and generator.has_tune:
         kwargs["split"] = "tune"
     problem = build_problem(IDS[plan.env], kwargs)
-    rng, _ = seeding.np_random(derived_seed("tune", plan.env, index))
-    return problem, DuelSession(problem, budget=plan.queries, reward="zero", rng=rng)
+    return DuelSession.seeded(problem, budget=plan.queries, seed=derived_seed("tune", plan.env, index))
 
 
 def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
@@ -62,16 +60,17 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     sizes = sorted({max(plan.batch, min(plan.queries // 5, 640)), min(plan.queries, 1280)})
     scores: dict[tuple[str, float], list[float]] = {}
     for index in range(TUNING_SEEDS):
-        problem, session = tuning_session(plan, index)
+        session = tuning_session(plan, index)
+        generator = session.problem.generator
         rng = np.random.default_rng(derived_seed("tune-pairs", index))
-        asked, held_out, apart = _tuning_questions(problem, session, sizes[-1])
-        n = problem.generator.n_candidates
+        asked, held_out, apart = _tuning_questions(session, sizes[-1])
+        n = generator.n_candidates
         keys = rng.random((len(apart), n))
         pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((len(apart), 2), dtype=np.int64)
         preferences = session.answer(asked, pairs)[0][apart]
         wins = held_out.win_rates()
-        contexts = problem.generator.contexts(asked.questions.only(pairs))
-        assessed = problem.generator.contexts(held_out.questions)
+        contexts = generator.contexts(asked.questions.only(pairs))
+        assessed = generator.contexts(held_out.questions)
         for kind in ("interaction", "fourier"):
             features = FeatureMap.measured(assessed, kind)
             chosen, candidates = features(contexts), features(assessed)
@@ -87,14 +86,12 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     return learner
 
 
-def _tuning_questions(
-    problem: Problem, session: DuelSession, n: int
-) -> tuple[Judged, Judged, Bool[np.ndarray, " asked"]]:
+def _tuning_questions(session: DuelSession, n: int) -> tuple[Judged, Judged, Bool[np.ndarray, " asked"]]:
     """Return about n questions to ask, those to score on, and which of the first are about other prompts than the second.
 
     A pool whose assessment prompts were named keeps none for tuning; there the learning prompts are divided.
     """
-    generator = problem.generator
+    generator = session.problem.generator
     if not isinstance(generator, PoolReplay) or generator.has_tune:
         return session.ask(n), session.assessment(), np.ones(n, dtype=np.bool_)
     asked, scored = session.ask(2 * n), generator.every("learn").rows(slice(1, None, 2))
@@ -103,17 +100,16 @@ def _tuning_questions(
 
 def write_common_curve(plan: Plan, seed_index: int, directory: RunDirectory, learner: CommonLearner) -> None:
     """Fit the common learner to the first q logged labels of a run, for every checkpoint q, and log what it recommends."""
-    problem = plan.problem(seed_index)
-    rng, _ = seeding.np_random(plan.env_seed(seed_index))
-    session = DuelSession(problem, budget=plan.queries, reward="zero", rng=rng)
+    session = plan.session(seed_index)
+    generator = session.problem.generator
     held_out = session.assessment().questions
-    assessed = problem.generator.contexts(held_out)
+    assessed = generator.contexts(held_out)
     features = FeatureMap.measured(assessed, learner.features)
     log = read_queries(directory.queries)
     blocks: list[Float32[np.ndarray, "duels features"]] = []
     for start in range(0, len(log), plan.batch):
         questions = session.ask(plan.batch).questions
-        both = features(problem.generator.contexts(questions.only(log.pairs[start : start + plan.batch])))
+        both = features(generator.contexts(questions.only(log.pairs[start : start + plan.batch])))
         blocks.append(both[:, 0] - both[:, 1])
     differences = np.concatenate(blocks)
     preferences: Int8[np.ndarray, " duels"] = log.preferences

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from duelgym.agent import Agent
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.registration import IDS
+from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError
 from duelgym_agents import registry
 from duelgym_bench.files import write_atomically
@@ -95,13 +97,20 @@ class Plan:
         """Return the environment's problem for a seed, with its assessment fold."""
         return build_problem(IDS[self.env], self.problem_kwargs(seed_index))
 
+    def session(self, seed_index: int) -> DuelSession:
+        """Return the environment's episode for a seed, at its first question; it holds its problem."""
+        return DuelSession.seeded(self.problem(seed_index), budget=self.queries, seed=self.env_seed(seed_index))
+
+    @cached_property
+    def _n_folds(self) -> int:
+        return build_problem(IDS[self.env], self.env_kwargs).generator.n_folds
+
     def problem_kwargs(self, seed_index: int) -> dict[str, Any]:
         """Return the environment's arguments for a seed: where prompts are cross-fitted, fold = seed index mod folds."""
         kwargs = dict(self.env_kwargs)
         if "fold" in kwargs or "pool" not in kwargs:
             return kwargs
-        folds = build_problem(IDS[self.env], kwargs).generator.n_folds
-        return kwargs | {"fold": seed_index % folds}
+        return kwargs | {"fold": seed_index % self._n_folds}
 
 
 def derived_seed(*parts: object) -> int:

@@ -12,7 +12,6 @@ from duelgym.envs.problem import Problem
 from duelgym.errors import LogError
 from duelgym.generators import PoolReplay
 from duelgym.metrics import Judged, bits_per_label
-from duelgym.rounds.replay import begin
 from duelgym_bench.curves import ORACLE, SUPERVISED
 from duelgym_bench.plan import Plan
 from duelgym_bench.scored import References
@@ -59,8 +58,8 @@ def prompt_group(plan: Plan, seed_index: int) -> str:
 
 def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
     """Return what stands beside the curves for one seed."""
-    problem = plan.problem(seed_index)
-    session = begin({"seed": plan.env_seed(seed_index), "budget": plan.queries}, problem)
+    session = plan.session(seed_index)
+    problem = session.problem
     held_out = session.assessment()
     if not np.all(np.diff(held_out.questions.prompt_ids) > 0):
         raise LogError("assessment prompts are not in ascending order, so runs of a fold cannot be paired by prompt")

@@ -43,15 +43,15 @@ class ReportPaths:
     pictures: Mapping[str, tuple[Path, Path]]
 
 
-def write_report(results: Results, out: Path) -> ReportPaths:
+def write_report(results: Results, out: Path, summary: Summary | None = None) -> ReportPaths:
     """Write ``report.html``, ``results.json``, ``results.csv`` and the pictures into ``out``, each atomically.
 
-    Equal results give equal bytes.
+    Equal results give equal bytes. A summary at hand saves computing it again.
 
     Raises:
         DuelgymError: the runs do not fit together (see :func:`~duelgym_bench.curves_summary.summarise`).
     """
-    summary = summarise(results)
+    summary = summary or summarise(results)
     out.mkdir(parents=True, exist_ok=True)
     inline: list[tuple[str, str, str]] = []
     paths: dict[str, tuple[Path, Path]] = {}
@@ -77,17 +77,17 @@ def write_report(results: Results, out: Path) -> ReportPaths:
     return written
 
 
-def table_text(results: Results, *, main: bool = False) -> str:
+def table_text(results: Results, summary: Summary | None = None, *, main: bool = False) -> str:
     """Return the tables for a terminal, or only the main ones; no line is wider than 120 columns."""
     head = f"{printable(results.title)}{'' if results.tuned else '  (untuned)'}"
-    summary = summarise(results)
+    summary = summary or summarise(results)
     says = textwrap.fill(caption(results, summary), WIDTH)
     return "\n".join([head, says, "", *map(as_text, tables(results, summary, main=main))])
 
 
-def markdown_tables(results: Results) -> str:
+def markdown_tables(results: Results, summary: Summary | None = None) -> str:
     """Return the tables as Markdown."""
-    summary = summarise(results)
+    summary = summary or summarise(results)
     head = "" if results.tuned else "Untuned. "
     return "\n".join([head + caption(results, summary), "", *map(as_markdown, tables(results, summary))])
 

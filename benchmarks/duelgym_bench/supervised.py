@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from gymnasium.utils import seeding
 from jaxtyping import Float32, Float64, Int64
 
-from duelgym.envs.problem import Problem, build_problem
-from duelgym.envs.registration import IDS
-from duelgym.envs.session import DuelSession
 from duelgym.generators import CandidateGenerator, PoolReplay
 from duelgym.metrics import Judged
 from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
 from duelgym_bench.plan import Plan, derived_seed
 
-TARGETS = ("utility", "win rate")
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
 N_SYNTHETIC = 1024
 
@@ -46,9 +42,9 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
     The best of three feature sets, two targets and seven penalties, chosen on the pool's ``tune`` prompts (on fresh
     questions where questions are drawn afresh; on the learning prompts themselves where the pool has no ``tune`` part).
     """
-    session, problem = _session(plan, seed_index)
+    session = plan.session(seed_index)
     held_out = session.assessment()
-    generator = problem.generator
+    generator = session.problem.generator
     if isinstance(generator, PoolReplay):
         learning = session.judged(generator.every("learn"))
         choosing = session.judged(generator.every("tune")) if generator.has_tune else learning
@@ -58,14 +54,8 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
         choosing = session.judged(generator.stream(fresh).draw(N_SYNTHETIC // 4))
     contexts = generator.contexts(held_out.questions)
     maps = {kind: FeatureMap.measured(contexts, kind) for kind in FEATURE_SETS}
-    material = [_material(generator, maps, part) for part in (learning, choosing, held_out)]
-    return _best(*material)
-
-
-def _session(plan: Plan, seed_index: int) -> tuple[DuelSession, Problem]:
-    problem = build_problem(IDS[plan.env], plan.problem_kwargs(seed_index))
-    rng, _ = seeding.np_random(plan.env_seed(seed_index))
-    return DuelSession(problem, budget=plan.queries, reward="zero", rng=rng), problem
+    features = {kind: features(contexts) for kind, features in maps.items()}
+    return _best(_material(generator, maps, learning), _material(generator, maps, choosing), features)
 
 
 def _material(generator: CandidateGenerator, maps: dict[str, FeatureMap], judged: Judged) -> _Material:
@@ -77,7 +67,9 @@ def _material(generator: CandidateGenerator, maps: dict[str, FeatureMap], judged
     return _Material({kind: features(contexts) for kind, features in maps.items()}, targets, wins)
 
 
-def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Int64[np.ndarray, " prompts"]:
+def _best(
+    learning: _Material, choosing: _Material, held_out: Mapping[str, Float32[np.ndarray, "batch n_candidates features"]]
+) -> Int64[np.ndarray, " prompts"]:
     best = (-1.0, np.empty(0, dtype=np.int64))
     for kind, features in learning.features.items():
         # Differences within a prompt are all that a preference can tell, so prompts are centred away.
@@ -91,5 +83,5 @@ def _best(learning: _Material, choosing: _Material, held_out: _Material) -> Int6
                 chosen = best_of_n(weights, choosing.features[kind])
                 score = float(np.mean(choosing.wins[np.arange(len(chosen)), chosen]))
                 if score > best[0]:
-                    best = (score, best_of_n(weights, held_out.features[kind]))
+                    best = (score, best_of_n(weights, held_out[kind]))
     return best[1]

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from duelgym.agent import PREFERENCE_NONE
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.rendering import ansi, pixels
-from duelgym.envs.session import DuelSession, checked_pairs, checked_settings
+from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_settings
 from duelgym.envs.spaces import observation_space
 from duelgym.errors import SpecificationError
 from duelgym.metrics.judged import Judged
@@ -20,7 +20,7 @@ from duelgym.metrics.judged import Judged
 Observation = dict[str, Any]
 
 
-class DuelEnv(gym.Env[Observation, np.ndarray]):
+class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
     """A contextual dueling bandit: a prompt with N candidate responses; the action is the pair to compare next.
 
     **Action** ``MultiDiscrete([N, N])``: positions (first shown, second shown). A pair (i, i) is legal, costs a query,
@@ -83,29 +83,8 @@ class DuelEnv(gym.Env[Observation, np.ndarray]):
         generator = self.problem.generator
         self.n_candidates = generator.n_candidates
         self.action_space = spaces.MultiDiscrete([self.n_candidates, self.n_candidates])
-        self.observation_space = observation_space(
-            prompt_dim=generator.prompt_dim,
-            candidate_dim=generator.candidate_dim,
-            n_candidates=self.n_candidates,
-            text=text,
-        )
-        self._session: DuelSession | None = None
-        self._asked: Judged | None = None
+        self.observation_space = observation_space(generator, text=text)
         self._answered: tuple[Judged, tuple[int, int], int] | None = None
-
-    @property
-    def session(self) -> DuelSession:
-        """The running episode; evaluation code reads it, agents never see it."""
-        if self._session is None:
-            raise gym.error.ResetNeeded("call reset() before anything else")
-        return self._session
-
-    @property
-    def asked(self) -> Judged:
-        """The question now shown, as the environment's side knows it; agents never see this."""
-        if self._asked is None:
-            raise gym.error.ResetNeeded("call reset() before anything else")
-        return self._asked
 
     @property
     def last_answer(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 from jaxtyping import Float64, Int8, Int64
 
 from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_SECOND
@@ -18,6 +19,27 @@ if TYPE_CHECKING:
     from duelgym.generators import Questions
 
 REWARDS = ("regret", "zero")
+
+
+class HoldsSession:
+    """What the single and the vector environment share: a running episode, and the questions now shown."""
+
+    _session: DuelSession | None = None
+    _asked: Judged | None = None
+
+    @property
+    def session(self) -> DuelSession:
+        """The running episode; evaluation code reads it, agents never see it."""
+        if self._session is None:
+            raise gym.error.ResetNeeded("call reset() before anything else")
+        return self._session
+
+    @property
+    def asked(self) -> Judged:
+        """The questions now shown, as the environment's side knows them; agents never see this."""
+        if self._asked is None:
+            raise gym.error.ResetNeeded("call reset() before anything else")
+        return self._asked
 
 
 class DuelSession:
@@ -46,6 +68,12 @@ class DuelSession:
         self._assessment_rng = assessment
         self.rater = problem.raters.draw(rater)
         self._stream = problem.generator.stream(questions)
+
+    @classmethod
+    def seeded(cls, problem: Problem, *, budget: int, seed: int) -> DuelSession:
+        """Return the episode that ``reset(seed=seed)`` begins, for evaluation and replay, which need no reward."""
+        rng, _ = seeding.np_random(seed)
+        return cls(problem, budget=budget, reward="zero", rng=rng)
 
     def ask(self, n: int) -> Judged:
         """Return the next n questions."""

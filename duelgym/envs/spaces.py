@@ -9,6 +9,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from duelgym.generators import CandidateGenerator
+
 _WORDS = ("amber", "breeze", "cedar", "delta", "ember", "flint", "grove", "harbour")
 
 
@@ -93,11 +95,12 @@ class UnicodeTuple(gym.Space[tuple[str, ...]]):
         return f"UnicodeTuple({self.n})"
 
 
-def observation_space(*, prompt_dim: int, candidate_dim: int, n_candidates: int, text: bool) -> spaces.Dict:
-    """Return the space of one observation; with ``text``, the strings beside the numbers."""
+def observation_space(generator: CandidateGenerator, *, text: bool) -> spaces.Dict:
+    """Return the space of one observation of its candidates; with ``text``, the strings beside the numbers."""
+    n_candidates = generator.n_candidates
     parts: dict[str, gym.Space[Any]] = {
-        "prompt": spaces.Box(-1.0, 1.0, (prompt_dim,), np.float32),
-        "candidates": spaces.Box(-1.0, 1.0, (n_candidates, candidate_dim), np.float32),
+        "prompt": spaces.Box(-1.0, 1.0, (generator.prompt_dim,), np.float32),
+        "candidates": spaces.Box(-1.0, 1.0, (n_candidates, generator.candidate_dim), np.float32),
         "last_pair": spaces.MultiDiscrete([n_candidates, n_candidates]),
         "preference": spaces.Discrete(4),
     }

@@ -13,13 +13,12 @@ from jaxtyping import Int8, Int64
 
 from duelgym.agent import PREFERENCE_NONE, Contexts
 from duelgym.envs.problem import Problem, build_problem
-from duelgym.envs.session import DuelSession, checked_pairs, checked_settings
+from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_settings
 from duelgym.envs.spaces import observation_space
 from duelgym.errors import SpecificationError
-from duelgym.metrics.judged import Judged
 
 
-class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
+class DuelVectorEnv(HoldsSession, VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
     """B prompts at once, B pairs, then B preferences; made by ``gym.make_vec(id, num_envs=B)``.
 
     The query index decides everything: row b of step k is query kB + b of the seed, so any B meets the same prompts,
@@ -66,31 +65,10 @@ class DuelVectorEnv(VectorEnv[dict[str, Any], np.ndarray, np.ndarray]):
         generator = self.problem.generator
         self.n_candidates = generator.n_candidates
         self.single_action_space = spaces.MultiDiscrete([self.n_candidates, self.n_candidates])
-        self.single_observation_space = observation_space(
-            prompt_dim=generator.prompt_dim,
-            candidate_dim=generator.candidate_dim,
-            n_candidates=self.n_candidates,
-            text=text,
-        )
+        self.single_observation_space = observation_space(generator, text=text)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self._session: DuelSession | None = None
-        self._asked: Judged | None = None
         self._answered: dict[str, Any] | None = None
-
-    @property
-    def session(self) -> DuelSession:
-        """The running episode; evaluation code reads it, agents never see it."""
-        if self._session is None:
-            raise gym.error.ResetNeeded("call reset() before anything else")
-        return self._session
-
-    @property
-    def asked(self) -> Judged:
-        """The questions now shown, as the environment's side knows them; agents never see this."""
-        if self._asked is None:
-            raise gym.error.ResetNeeded("call reset() before anything else")
-        return self._asked
 
     @property
     def last_answer(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.utils import seeding
 
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.session import DuelSession, checked_pairs
@@ -106,8 +105,7 @@ def replayed(log: QueryLog, problem: Problem, session: DuelSession, where: str) 
 
 def begin(header: Mapping[str, Any], problem: Problem) -> DuelSession:
     """Return the episode that a header names, at its first question."""
-    rng, _ = seeding.np_random(int(header["seed"]))
-    return DuelSession(problem, budget=int(header["budget"]), reward="zero", rng=rng)
+    return DuelSession.seeded(problem, budget=int(header["budget"]), seed=int(header["seed"]))
 
 
 def replay(path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None = None) -> ReplayReport:
