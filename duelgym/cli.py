@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from duelgym.errors import DuelgymError
+from duelgym.play import commands as play_commands
 from duelgym.pools import commands as pool_commands
 from duelgym.rounds import commands as round_commands
+from duelgym.world import commands as world_commands
 
 REFUSED = 1
 INTERRUPTED = 130
@@ -24,6 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     pool_commands.add_parser(subparsers)
     round_commands.add_parser(subparsers)
+    play_commands.add_parser(subparsers)
+    world_commands.add_parser(subparsers)
     return parser
 
 

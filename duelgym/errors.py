@@ -17,3 +17,19 @@ class LogError(DuelgymError):
 
 class SpecificationError(DuelgymError):
     """An argument of an environment, simulator, agent or run is not one of the allowed ones."""
+
+
+class GeneratorError(DuelgymError):
+    """A language model, or a projection of its hidden states, cannot be loaded, or cannot answer a prompt."""
+
+
+class EndpointError(DuelgymError):
+    """A server that was asked over HTTP is down, slow, refuses, or answers something that cannot be used.
+
+    Attributes:
+        status: the HTTP status that it refused with; None where it was not that.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

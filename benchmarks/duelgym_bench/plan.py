@@ -102,13 +102,15 @@ class Plan:
         return DuelSession.seeded(self.problem(seed_index), budget=self.queries, seed=self.env_seed(seed_index))
 
     @cached_property
-    def _n_folds(self) -> int:
-        return build_problem(IDS[self.env], self.env_kwargs).generator.n_folds
+    def _n_folds(self) -> int | None:
+        """Assessment folds of the recorded prompts; None where nothing is recorded."""
+        problem = build_problem(IDS[self.env], self.env_kwargs)
+        return None if problem.pool is None else problem.generator.n_folds
 
     def problem_kwargs(self, seed_index: int) -> dict[str, Any]:
         """Return the environment's arguments for a seed: where prompts are cross-fitted, fold = seed index mod folds."""
         kwargs = dict(self.env_kwargs)
-        if "fold" in kwargs or "pool" not in kwargs:
+        if "fold" in kwargs or self._n_folds is None:
             return kwargs
         return kwargs | {"fold": seed_index % self._n_folds}
 

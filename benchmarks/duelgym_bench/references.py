@@ -12,12 +12,15 @@ from duelgym.envs.problem import Problem
 from duelgym.errors import LogError
 from duelgym.generators import PoolReplay
 from duelgym.metrics import Judged, bits_per_label
+from duelgym.metrics.judged import judge
+from duelgym.simulators.attributes import AttributeRaters
 from duelgym_bench.curves import ORACLE, SUPERVISED
-from duelgym_bench.plan import Plan
+from duelgym_bench.plan import Plan, derived_seed
 from duelgym_bench.scored import References
 from duelgym_bench.supervised import supervised_choice, supervised_label
 
 Table = Float64[np.ndarray, "prompts n_candidates"]
+N_BLIND_RATERS = 64
 PerPrompt = Float64[np.ndarray, " prompts"]
 
 
@@ -51,9 +54,9 @@ def outcome_tables(held_out: Judged, problem: Problem) -> dict[str, Table]:
 def prompt_group(plan: Plan, seed_index: int) -> str:
     """Return the name under which runs share their assessment prompts."""
     kwargs = plan.problem_kwargs(seed_index)
-    if "pool" not in kwargs:
+    if "fold" not in kwargs:
         return f"seed {seed_index}"
-    return f"fold {kwargs.get('fold', 0)}" if kwargs.get("split", "learn") == "learn" else "all"
+    return f"fold {kwargs['fold']}" if kwargs.get("split", "learn") == "learn" else "all"
 
 
 def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
@@ -73,12 +76,24 @@ def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
         characters = problem.generator.pool.characters(held_out.questions.prompt_ids)
         shown = np.take_along_axis(characters, held_out.questions.candidate_ids, axis=1)
         choices["longest answer"] = np.argmax(shown, axis=1)
+    if isinstance(problem.raters, AttributeRaters):
+        choices["rater-blind"] = rater_blind_choice(held_out, problem.raters, seed_index)
     every = np.arange(len(held_out.questions))
     values = {
         metric: {"uniform": table.mean(axis=1)} | {name: table[every, chosen] for name, chosen in choices.items()}
         for metric, table in tables.items()
     }
     return SeedReferences(prompt_group(plan, seed_index), values, _bits(session.ask(512), seed_index))
+
+
+def rater_blind_choice(held_out: Judged, raters: AttributeRaters, seed_index: int) -> Int64[np.ndarray, " prompts"]:
+    """Return what wins most on average over the population: the best that one can do who knows all but the rater."""
+    rng = np.random.default_rng(derived_seed("rater-blind", seed_index))
+    total = np.zeros(held_out.questions.candidate_ids.shape)
+    for _ in range(N_BLIND_RATERS):
+        one = raters.scaled(raters.population.weights(rng))
+        total += judge(held_out.simulator, held_out.questions, one.utilities(held_out.questions)).win_rates()
+    return np.argmax(total, axis=1)
 
 
 def merged(plan: Plan, seeds: Sequence[SeedReferences]) -> References:

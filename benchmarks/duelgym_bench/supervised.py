@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from duelgym.generators import CandidateGenerator, PoolReplay
+from duelgym.generators import PoolReplay, QuestionSource
 from duelgym.metrics import Judged
 from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
 from duelgym_bench.plan import Plan, derived_seed
@@ -58,7 +58,7 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
     return _best(_material(generator, maps, learning), _material(generator, maps, choosing), features)
 
 
-def _material(generator: CandidateGenerator, maps: dict[str, FeatureMap], judged: Judged) -> _Material:
+def _material(generator: QuestionSource, maps: dict[str, FeatureMap], judged: Judged) -> _Material:
     contexts = generator.contexts(judged.questions)
     wins = judged.win_rates()
     targets = {"win rate": wins}

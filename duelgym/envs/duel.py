@@ -12,7 +12,7 @@ from gymnasium import spaces
 from duelgym.agent import PREFERENCE_NONE
 from duelgym.envs.problem import Problem, build_problem
 from duelgym.envs.rendering import ansi, pixels
-from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_settings
+from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_scoring, checked_settings
 from duelgym.envs.spaces import observation_space
 from duelgym.errors import SpecificationError
 from duelgym.metrics.judged import Judged
@@ -43,6 +43,12 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
     **Ids**: ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
     ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
     ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1).
+    ``LLMDuelLive-v0``: a language model that answers while the episode runs, loaded at the first reset; ``generator`` (its
+    directory, its hub name, or an object such as ``{"model": …, "temperature": 0.8}``, ``{"name": "endpoint", "url": …}``,
+    ``{"name": "recorded", "pool": …}``; default the embedded one), ``prompts`` (a file, one a line), ``encoder`` (None: the
+    generator's own embeddings), ``max_new_tokens=48``, ``n_candidates=16``, ``n_assessment`` (prompts held out by hash; None:
+    64, or a fifth of few); ``simulator`` begins with ``reward_model``, ``rubrics`` or ``llm_judge``. An episode is drawn from
+    its seed alone, but a model's arithmetic rounds by machine and batch: for results that are exact, record a pool.
 
     Args:
         problem: name of the problem (set by the id), or a :class:`Problem`.
@@ -76,6 +82,7 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise SpecificationError(f"render_mode is {render_mode!r}; known: ansi, rgb_array, or none")
         self.problem = build_problem(problem, arguments) if isinstance(problem, str) else problem
+        checked_scoring(self.problem, reward)
         self.budget = int(budget)
         self.render_mode = render_mode
         self._reward = reward

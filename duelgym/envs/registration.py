@@ -6,6 +6,8 @@ from gymnasium.envs.registration import register, registry
 
 IDS = {
     "AlpacaEvalDuel-v0": "alpaca_eval",
+    "LLMDuelLive-v0": "llm_duel_live",
+    "PoolDuel-v0": "pool",
     "SyntheticDuel-v0": "synthetic",
 }
 """Environment id -> problem. An id fixes spaces, scoring and defaults; changing any of these makes a new version."""

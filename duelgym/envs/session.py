@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
@@ -10,13 +11,14 @@ import numpy as np
 from gymnasium.utils import seeding
 from jaxtyping import Float64, Int8, Int64
 
-from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_SECOND
+from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND, PREFERENCE_TIE
 from duelgym.errors import SpecificationError
 from duelgym.metrics.judged import Judged, judge
 
 if TYPE_CHECKING:
     from duelgym.envs.problem import Problem
     from duelgym.generators import Questions
+    from duelgym.simulators import Duels, PreferenceSimulator
 
 REWARDS = ("regret", "zero")
 
@@ -54,9 +56,13 @@ class DuelSession:
         budget: number of queries T of an episode.
         reward: ``"regret"`` or ``"zero"``.
         rng: the environment's generator, freshly seeded or going on.
+
+    Raises:
+        SpecificationError: if regret is asked for and the simulator cannot score.
     """
 
     def __init__(self, problem: Problem, *, budget: int, reward: str, rng: np.random.Generator) -> None:
+        checked_scoring(problem, reward)
         questions, labels, rater, simulator, assessment = rng.spawn(5)
         self.problem = problem
         self.budget = budget
@@ -66,7 +72,10 @@ class DuelSession:
         self._labels = labels
         self._simulator_rng = simulator
         self._assessment_rng = assessment
-        self.rater = problem.raters.draw(rater)
+        # A mixture asks several raters; the first is whom any other simulator would ask.
+        self.rater, *self._others = [
+            problem.raters.draw(rater) for _ in range(getattr(problem.simulator, "n_raters", 1))
+        ]
         self._stream = problem.generator.stream(questions)
 
     @classmethod
@@ -85,8 +94,21 @@ class DuelSession:
         return self._stream.clipped
 
     def judged(self, questions: Questions) -> Judged:
-        """Return questions with the hidden rater's utilities."""
-        return judge(self.problem.simulator, questions, self.rater.utilities(questions))
+        """Return questions with the hidden rater's utilities; with several raters, also each one's.
+
+        Raises:
+            SpecificationError: if the simulator mixes raters, and those drawn do not differ.
+        """
+        simulator, utilities = self.problem.simulator, self.rater.utilities(questions)
+        if not self._others:
+            return judge(simulator, questions, utilities)
+        everybody = np.stack([utilities, *(rater.utilities(questions) for rater in self._others)], axis=2)
+        if everybody.shape[1] > 1 and np.all(everybody == everybody[:, :, :1]):
+            raise SpecificationError(
+                f"a mixture of {everybody.shape[2]} raters needs raters who differ; here all are the same: leave rater out, or "
+                "take a problem with a population of raters"
+            )
+        return judge(simulator, questions, everybody.mean(axis=2), everybody)
 
     def assessment(self) -> Judged:
         """Return the held-out questions of this episode's rater, equal at every call."""
@@ -99,23 +121,75 @@ class DuelSession:
         simulator = self.problem.simulator
         batch = len(pairs)
         queries = np.arange(self.queries, self.queries + batch, dtype=np.int64)
-        duels = asked.duels(pairs, queries, self._simulator_rng, self._texts(asked, pairs))
-        first_wins = resolve(
-            simulator.probability(duels), self._labels.random(batch), duels.candidate_ids, simulator.symmetric
-        )
+        duels = asked.duels(pairs, queries, self._simulator_rng, self._texts(asked, pairs), self._lengths(asked, pairs))
+        if duels.all_utilities is not None:
+            who = (duels.all_utilities.shape[2] * self._simulator_rng.random(batch)).astype(np.int64)
+            duels = replace(duels, utilities=duels.all_utilities[np.arange(batch), :, who])
+        preferences = drawn_preferences(simulator, duels, self._labels)
         self.queries += batch
         self.self_duels += int(np.count_nonzero(pairs[:, 0] == pairs[:, 1]))
         rewards = np.zeros(batch) if self._reward == "zero" else 0.0 - asked.regrets(pairs).mean(axis=1)
-        return np.where(first_wins, PREFERENCE_FIRST, PREFERENCE_SECOND).astype(np.int8), rewards
+        return preferences, rewards
 
     def _texts(self, asked: Judged, pairs: Int64[np.ndarray, "batch 2"]) -> tuple[tuple[str, str, str], ...] | None:
-        if not self.problem.simulator.needs_texts:
-            return None
+        return self._shown_texts(asked, pairs) if self.problem.simulator.needs_texts else None
+
+    def _shown_texts(self, asked: Judged, pairs: Int64[np.ndarray, "batch 2"]) -> tuple[tuple[str, str, str], ...]:
         chosen = np.take_along_axis(asked.questions.candidate_ids, pairs, axis=1)
         both = [
             self.problem.generator.texts(int(p), ids) for p, ids in zip(asked.questions.prompt_ids, chosen, strict=True)
         ]
         return tuple((prompt, responses[0], responses[1]) for prompt, responses in both)
+
+    def _lengths(self, asked: Judged, pairs: Int64[np.ndarray, "batch 2"]) -> Float64[np.ndarray, "batch 2"] | None:
+        if not getattr(self.problem.simulator, "needs_lengths", False):
+            return None
+        if self.problem.pool is not None:  # which knows them without reading a text
+            chosen = np.take_along_axis(asked.questions.candidate_ids, pairs, axis=1)
+            recorded = self.problem.pool.characters(asked.questions.prompt_ids)
+            return np.take_along_axis(recorded, chosen, axis=1).astype(np.float64)
+        texts = self._shown_texts(asked, pairs)
+        return np.array([[len(first), len(second)] for _, first, second in texts], dtype=np.float64)
+
+
+def drawn_preferences(
+    simulator: PreferenceSimulator, duels: Duels, rng: np.random.Generator
+) -> Int8[np.ndarray, " batch"]:
+    """Return the answers to duels, from one uniform each, drawn once the simulator has said what is likely.
+
+    The lowest part of [0, 1) is for skips, the next for ties; the rest, stretched to [0, 1), decides between the two.
+
+    Raises:
+        SpecificationError: if the simulator gives what are no probabilities.
+    """
+    probability = checked_probabilities(simulator.probability(duels))
+    undecided = getattr(simulator, "undecided", None)
+    if undecided is not None:
+        skip, tie = checked_probabilities(undecided(duels)).T
+        neither = checked_probabilities(skip + tie)
+    uniform = decisive = rng.random(len(probability))
+    if undecided is not None:
+        # Where nothing is left to decide the divisor does not matter.
+        decisive = (uniform - neither) / np.where(neither < 1.0, 1.0 - neither, 1.0)
+    first_wins = resolve(probability, decisive, duels.candidate_ids, simulator.symmetric)
+    preferences = np.where(first_wins, PREFERENCE_FIRST, PREFERENCE_SECOND).astype(np.int8)
+    if undecided is not None:
+        preferences[uniform < neither] = PREFERENCE_TIE
+        preferences[uniform < skip] = PREFERENCE_NONE
+    return preferences
+
+
+def checked_probabilities(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return the values.
+
+    Raises:
+        SpecificationError: if one is not from 0 to 1, up to rounding.
+    """
+    if not (values.min() >= -1e-9 and values.max() <= 1.0 + 1e-9):
+        raise SpecificationError(
+            f"the simulator answered with {np.ravel(values).tolist()}; probabilities go from 0 to 1"
+        )
+    return values
 
 
 def resolve(
@@ -168,6 +242,17 @@ def checked_pairs(action: object, *, batch: int | None, n_candidates: int) -> In
             f"pair {pairs[wrong[0]].tolist()} (row {wrong[0]}) is out of range: positions go from 0 to {n_candidates - 1}"
         )
     return pairs.astype(np.int64)
+
+
+def checked_scoring(problem: Problem, reward: str) -> None:
+    """Refuse a reward that nobody can compute.
+
+    Raises:
+        SpecificationError: if it is regret, and the simulator has no judgement.
+    """
+    if reward == "regret" and not problem.simulator.has_judgement:
+        name = problem.simulator.specification()[0]["name"]
+        raise SpecificationError(f"reward is 'regret', and the {name} simulator cannot score pairs: give reward='zero'")
 
 
 def checked_settings(budget: object, reward: object, batch: int) -> None:

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from duelgym.generators import CandidateGenerator
+from duelgym.generators import QuestionSource
 
 _WORDS = ("amber", "breeze", "cedar", "delta", "ember", "flint", "grove", "harbour")
 
@@ -95,7 +95,7 @@ class UnicodeTuple(gym.Space[tuple[str, ...]]):
         return f"UnicodeTuple({self.n})"
 
 
-def observation_space(generator: CandidateGenerator, *, text: bool) -> spaces.Dict:
+def observation_space(generator: QuestionSource, *, text: bool) -> spaces.Dict:
     """Return the space of one observation of its candidates; with ``text``, the strings beside the numbers."""
     n_candidates = generator.n_candidates
     parts: dict[str, gym.Space[Any]] = {

@@ -13,7 +13,7 @@ from jaxtyping import Int8, Int64
 
 from duelgym.agent import PREFERENCE_NONE, Contexts
 from duelgym.envs.problem import Problem, build_problem
-from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_settings
+from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_scoring, checked_settings
 from duelgym.envs.spaces import observation_space
 from duelgym.errors import SpecificationError
 
@@ -22,7 +22,7 @@ class DuelVectorEnv(HoldsSession, VectorEnv[dict[str, Any], np.ndarray, np.ndarr
     """B prompts at once, B pairs, then B preferences; made by ``gym.make_vec(id, num_envs=B)``.
 
     The query index decides everything: row b of step k is query kB + b of the seed, so any B meets the same prompts,
-    candidates, orders and label noise as :class:`DuelEnv` stepped B times as often. ``budget`` counts queries over all
+    candidates, orders and label noise as :class:`DuelEnv` stepped B times as often (live responses: up to rounding). ``budget`` counts queries over all
     rows: an episode is budget / B steps. All rows end together. Autoreset is NEXT_STEP only: the step after the end
     ignores its action and begins the next episode with reward 0. One invalid pair refuses the whole batch at no cost.
 
@@ -57,6 +57,7 @@ class DuelVectorEnv(HoldsSession, VectorEnv[dict[str, Any], np.ndarray, np.ndarr
         if render_mode is not None:
             raise SpecificationError("the vector environment does not render; make a single one with gym.make")
         self.problem = build_problem(problem, arguments) if isinstance(problem, str) else problem
+        checked_scoring(self.problem, reward)
         self.num_envs = int(num_envs)
         self.budget = int(budget)
         self.render_mode = None

@@ -1,7 +1,8 @@
-"""What a candidate generator must offer to the environments."""
+"""What environments need of a source of questions, and what a language model's wrapper must offer to be one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -57,8 +58,8 @@ class QuestionStream(Protocol):
 
 
 @runtime_checkable
-class CandidateGenerator(Protocol):
-    """Gives N responses for prompts, and their embeddings.
+class QuestionSource(Protocol):
+    """Where an environment's questions come from: prompts with N responses each, and their embeddings.
 
     Attributes:
         prompt_dim: dimension of a prompt's embedding.
@@ -90,4 +91,70 @@ class CandidateGenerator(Protocol):
 
     def fingerprint(self, questions: Questions) -> bytes:
         """Return bytes that are equal exactly if the same prompts and candidates are shown in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Responses:
+    """N responses to each of some prompts, with their embeddings.
+
+    Attributes:
+        texts: the responses, without special tokens; a response may be empty.
+        finish_reasons: ``"stop"`` where the model ended the response itself, ``"length"`` where it was cut off.
+        n_tokens: tokens of each response without the one that ends it; -1 where the model's server does not say.
+        prompt_embeddings: in [-1, 1].
+        candidate_embeddings: of (prompt, response), in [-1, 1].
+        clipped: how many embedding values were cut off at -1 or 1.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    finish_reasons: tuple[tuple[str, ...], ...]
+    n_tokens: Int64[np.ndarray, "batch n"]
+    prompt_embeddings: Float32[np.ndarray, "batch d"]
+    candidate_embeddings: Float32[np.ndarray, "batch n d"]
+    clipped: int
+
+
+@runtime_checkable
+class CandidateGenerator(Protocol):
+    """Answers prompts N times each: a language model here, behind an endpoint, or recorded."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """Features of an embedding; known without loading weights."""
+        ...
+
+    def generate(self, prompts: Sequence[str], n: int, *, rng: np.random.Generator) -> Responses:
+        """Return n responses to each prompt.
+
+        What ``rng`` is asked for depends on n and on how many prompts there are, and goes through the prompts in order,
+        so that one call for 8 prompts gives what 8 calls in a row give (up to rounding in the model).
+
+        Raises:
+            DuelgymError: if there is no prompt, n is below 1, or a prompt cannot be answered.
+        """
+        ...
+
+    def specification(self) -> dict[str, object]:
+        """Return plain JSON that names the model, its revision and every setting."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Embeds prompts and responses, for generators that cannot."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """Features of an embedding; known without loading weights."""
+        ...
+
+    def embed(
+        self, prompts: Sequence[str], responses: Sequence[Sequence[str]]
+    ) -> tuple[Float32[np.ndarray, "batch d"], Float32[np.ndarray, "batch n d"], int]:
+        """Return embeddings of the prompts, of (prompt, response), both in [-1, 1], and how many values were clipped."""
+        ...
+
+    def specification(self) -> dict[str, object]:
+        """Return plain JSON that names the model, its revision and every setting."""
         ...

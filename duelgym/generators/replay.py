@@ -11,22 +11,35 @@ from duelgym.generators.protocol import Questions
 from duelgym.pools import CandidatePool
 
 
+class ShuffledPasses:
+    """Rows in an order drawn afresh for every pass over them; it does not matter how many are taken at a time."""
+
+    def __init__(self, rows: Int64[np.ndarray, " rows"], rng: np.random.Generator) -> None:
+        self._rows = rows
+        self._rng = rng
+        self._waiting = np.empty(0, dtype=np.int64)
+
+    def take(self, n: int) -> Int64[np.ndarray, " {n}"]:
+        """Return the next n rows."""
+        while len(self._waiting) < n:
+            self._waiting = np.concatenate([self._waiting, self._rng.permutation(self._rows)])
+        taken, self._waiting = self._waiting[:n], self._waiting[n:]
+        return taken
+
+
 class _ReplayStream:
     """Shuffled passes over the prompts; for every question a fresh permutation of its candidates."""
 
     clipped = 0  # embeddings are divided by the pool's largest absolute value
 
     def __init__(self, rows: Int64[np.ndarray, " rows"], n_pool: int, n_shown: int, rng: np.random.Generator) -> None:
-        self._rows = rows
+        order_rng, self._candidate_rng = rng.spawn(2)
+        self._passes = ShuffledPasses(rows, order_rng)
         self._n_pool = n_pool
         self._n_shown = n_shown
-        self._order_rng, self._candidate_rng = rng.spawn(2)
-        self._waiting = np.empty(0, dtype=np.int64)
 
     def draw(self, n: int) -> Questions:
-        while len(self._waiting) < n:
-            self._waiting = np.concatenate([self._waiting, self._order_rng.permutation(self._rows)])
-        prompt_ids, self._waiting = self._waiting[:n], self._waiting[n:]
+        prompt_ids = self._passes.take(n)
         return Questions(prompt_ids, permuted_candidates(n, self._n_pool, self._n_shown, self._candidate_rng))
 
 

@@ -1,4 +1,4 @@
-"""``duelgym pool``: import, info, verify."""
+"""``duelgym pool``: import, record, info, verify."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duelgym.errors import PoolError
+from duelgym.pools.record_arguments import (
+    ASSESS_HELP,
+    COSINE_HELP,
+    add_record_arguments,
+    canonical_command,
+    generator_specification,
+    parsed_json,
+    simulator_specification,
+)
 
 if TYPE_CHECKING:
     from duelgym.pools.pool import CandidatePool
@@ -18,6 +27,7 @@ _SHOWN = 5
 _EXAMPLES = {
     "pool": "duelgym pool info my-pool",
     "import": "duelgym pool import alpaca-eval alpaca_eval --out my-pool --encoder sentence-transformers/all-MiniLM-L6-v2",
+    "record": "duelgym pool record --generator my-model --simulator my-reward-model --prompts prompts.txt --out my-pool",
     "info": "duelgym pool info my-pool --json",
     "verify": "duelgym pool verify my-pool",
 }
@@ -38,19 +48,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     alpaca.add_argument("--index", metavar="FILE", help="JSON that gives the order of both axes of --embeddings")
     alpaca.add_argument("--revision", help="commit, tag or branch of a hub encoder")
     alpaca.add_argument("--max-tokens", type=int, metavar="N", help="cut texts here (default: the encoder's maximum)")
-    alpaca.add_argument(
-        "--assess-prompts", metavar="FILE", help="JSON list: these are assessed, all others learned from"
-    )
+    alpaca.add_argument("--assess-prompts", metavar="FILE", help=ASSESS_HELP)
     alpaca.add_argument("--clip", type=float, default=1e-9, help="probabilities are clipped here (default %(default)g)")
-    alpaca.add_argument(
-        "--near-duplicates",
-        type=float,
-        default=0.95,
-        metavar="COSINE",
-        help="prompts above this cosine stay in one part of the split (default %(default)g)",
-    )
+    alpaca.add_argument("--near-duplicates", type=float, default=0.95, metavar="COSINE", help=COSINE_HELP)
     alpaca.add_argument("--name", default="alpaca-eval", help="of the pool (default %(default)s)")
     alpaca.set_defaults(run=run_import_alpaca_eval)
+    record = _command(
+        pool,
+        "record",
+        "record a generator's responses as a pool; interrupted, the same command goes on where it stopped",
+    )
+    add_record_arguments(record)
+    record.set_defaults(run=run_record)
     info = _command(pool, "info", "show what a pool holds and how hard it is")
     info.add_argument("directory", metavar="DIR")
     info.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -58,6 +67,51 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verify = _command(pool, "verify", "check every file of a pool")
     verify.add_argument("directory", metavar="DIR")
     verify.set_defaults(run=run_verify)
+
+
+def run_record(arguments: argparse.Namespace) -> None:
+    """Record a pool and say what is in it."""
+    from duelgym.generators.specification import generator_from_specification
+    from duelgym.pools.figures import pool_figures
+    from duelgym.pools.prompts import read_prompts
+    from duelgym.pools.recording import record_pool
+    from duelgym.simulators import simulator_from_specification
+
+    prompts = read_prompts(arguments.prompts)
+    assess_prompts = None if arguments.assess_prompts is None else _read_prompts(Path(arguments.assess_prompts))
+    raters = (
+        None if arguments.raters is None else parsed_json(Path(arguments.raters).read_text(), arguments.raters, dict)
+    )
+    generator = generator_specification(arguments)
+    projection = generator.get("projection")
+    layer = simulator_specification(arguments.simulator)
+    scorer = getattr(simulator_from_specification([layer]), "scorer", None)
+    if scorer is None:
+        raise PoolError(
+            f"simulator {layer['name']!r} scores no texts; name one that does, such as reward_model or rubrics"
+        )
+    pool = record_pool(
+        arguments.out,
+        generator=generator_from_specification(generator),
+        scorer=scorer,
+        prompts=prompts,
+        n=arguments.n,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        threads=arguments.threads,
+        name=arguments.name,
+        temperature=layer.get("temperature"),
+        embedding_storage=arguments.embedding_storage,
+        utility_dtype=arguments.utility_dtype,
+        assess_prompts=assess_prompts,
+        near_duplicate_cosine=arguments.near_duplicate_cosine,
+        raters=raters,
+        extra_files={"projection.safetensors": Path(projection).read_bytes()} if isinstance(projection, str) else None,
+        licence=arguments.licence,
+        provenance={"command": canonical_command(arguments)},
+    )
+    _warn(pool_figures(pool))
+    print(f"{arguments.out}: {pool.n_prompts} prompts x {pool.n_candidates} candidates")
 
 
 def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:

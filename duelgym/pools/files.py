@@ -50,6 +50,15 @@ def hashed_file(path: Path) -> Iterator[HashedFile]:
         os.fsync(file.fileno())
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears under its name whole or not at all."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    with hashed_file(partial) as out:
+        out.write(data)
+    partial.replace(path)
+    sync_directory(path.parent)
+
+
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """Give a hidden directory beside ``path``; rename it to ``path`` at the end, or remove it on any failure."""
@@ -57,16 +66,17 @@ def new_directory(path: Path) -> Iterator[Path]:
     directory.mkdir()
     try:
         yield directory
-        _sync_directory(directory)
+        sync_directory(directory)
         refuse_existing(path)
         directory.rename(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ import numpy as np
 from duelgym.errors import PoolError
 from duelgym.pools.tensors import read_tensors
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
+"""1: floating-point arrays in exactly :data:`FILES`. 2: any of small-integer embeddings, half-precision utilities,
+token counts, raters and further files; written only where one of these is used."""
+
 MANIFEST = "pool.json"
 TEXTS = "texts.jsonl.gz"
 EMBEDDINGS = "embeddings.safetensors"
 UTILITIES = "utilities.safetensors"
 INDEX = "index.safetensors"
 FILES = (TEXTS, EMBEDDINGS, UTILITIES, INDEX)
+EXTRA_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a further file may be called: a plain name, so that it can only lie inside the pool."""
+
 VERIFIED_AT_OPENING_BYTES = 64 * 2**20
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -62,9 +69,11 @@ def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
         manifest = json.loads(data)
     except ValueError:
         raise PoolError(f"{path}: not valid JSON; the pool is damaged, restore it or make it again") from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    if not isinstance(manifest, dict) or manifest.get("schema") not in SCHEMAS:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
-        raise PoolError(f"{path}: schema version is {found!r}; this duelgym reads {SCHEMA}; make the pool again")
+        raise PoolError(
+            f"{path}: schema version is {found!r}; this duelgym reads {' and '.join(map(str, SCHEMAS))}; make the pool again"
+        )
     if manifest.get("checksum") != checksum(manifest):
         raise PoolError(
             f"{path}: does not agree with its own checksum; the pool is damaged, restore it or make it again"
@@ -76,8 +85,13 @@ def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
     if not all(isinstance(size, int) and size > 0 for size in sizes) or sizes[1] != len(manifest["candidate_names"]):
         names = f"{len(manifest['candidate_names'])} candidate names"
         raise PoolError(f"{path}: 'shape' is {manifest['shape']} with {names}; make the pool again")
-    if set(manifest["files"]) != set(FILES):
+    if not isinstance(manifest.get("raters"), dict | None):
+        raise PoolError(f"{path}: field 'raters' is of the wrong type; make the pool again")
+    extra = set(manifest["files"]) - set(FILES)
+    if len(manifest["files"]) != len(FILES) + len(extra) or (extra and manifest["schema"] == 1):
         raise PoolError(f"{path}: lists the files {sorted(manifest['files'])}; a pool has exactly {sorted(FILES)}")
+    if not all(EXTRA_FILE.fullmatch(name) for name in extra):
+        raise PoolError(f"{path}: lists the files {sorted(manifest['files'])}; further files need plain names")
     for name, entry in manifest["files"].items():
         valid = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and isinstance(entry.get("sha256"), str)
         if not valid:

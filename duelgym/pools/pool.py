@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 
 from duelgym.errors import PoolError
 from duelgym.pools.manifest import (
     EMBEDDINGS,
+    FILES,
     INDEX,
     TEXTS,
     UTILITIES,
@@ -58,6 +59,8 @@ class CandidatePool:
         n_folds: 5 where assessment is cross-fitted, else 1.
         reference: ``{"name": …, "utility": …}`` of the reference response, on the same scale for every prompt, or None.
         candidate_names: who wrote each column, for example names of language models.
+        raters: how several attributes combine into a rater's utility, as plain JSON, or None.
+        extra_files: names of further files that the pool keeps (see :meth:`extra_file`).
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], sha256: str, *, cache_bytes: int) -> None:
@@ -69,19 +72,30 @@ class CandidatePool:
         self.reference: dict[str, Any] | None = manifest["reference"]
         self.candidate_names: tuple[str, ...] = tuple(manifest["candidate_names"])
         self.n_folds: int = manifest["splits"]["n_folds"]
+        self.raters: dict[str, Any] | None = manifest.get("raters")
+        self.extra_files: tuple[str, ...] = tuple(sorted(set(manifest["files"]) - set(FILES)))
         self._texts = PositionedFile(path / TEXTS)
         tensors = _read_all_tensors(path, manifest)
 
-        def table(name: str, dtype: type, scale: float = 1.0) -> Table:
-            return Table(tensors[name], sha256=sha256, dtype=np.dtype(dtype), scale=scale, cache_bytes=cache_bytes)
+        def table(name: str, dtype: type, scale: float = 1.0, factors: StoredTensor | None = None) -> Table:
+            kind = np.dtype(dtype)
+            return Table(
+                tensors[name], sha256=sha256, dtype=kind, scale=scale, factors=factors, cache_bytes=cache_bytes
+            )
 
-        scale: float = manifest["embedding_scale"]
-        self._prompts = table("prompt_embeddings", np.float32, scale)
-        self._candidates = table("candidate_embeddings", np.float32, scale)
+        def embeddings(name: str, factors: str) -> Table:
+            if tensors[name].dtype == np.int8:
+                return table(name, np.float32, factors=tensors[factors])
+            return table(name, np.float32, manifest["embedding_scale"])
+
+        self._prompts = embeddings("prompt_embeddings", "prompt_scale")
+        self._candidates = embeddings("candidate_embeddings", "candidate_scale")
         self._utilities = table("utilities", np.float64)
         self._characters = table("characters", np.int32)
         self._text_offsets = table("text_offsets", np.int64)
         self._groups = table("groups", np.int8)
+        self._n_tokens = table("n_tokens", np.int32) if "n_tokens" in tensors else None
+        self._finished = table("finished", np.bool_) if "finished" in tensors else None
         self.n_prompts, self.n_candidates, self.candidate_dim = tensors["candidate_embeddings"].shape
         self.prompt_dim = tensors["prompt_embeddings"].shape[1]
 
@@ -160,6 +174,24 @@ class CandidatePool:
         """Return the length of every response in characters; a fresh array."""
         return self._characters.take(self._checked(rows))
 
+    def n_tokens(self, rows: Int[np.ndarray, " batch"]) -> Int32[np.ndarray, "batch n_candidates"] | None:
+        """Return the length of every response in tokens (-1: not told), or None where the pool records none."""
+        return None if self._n_tokens is None else self._n_tokens.take(self._checked(rows))
+
+    def finished(self, rows: Int[np.ndarray, " batch"]) -> Bool[np.ndarray, "batch n_candidates"] | None:
+        """Return whether every response ended by itself, not at a length limit; None where the pool does not say."""
+        return None if self._finished is None else self._finished.take(self._checked(rows))
+
+    def extra_file(self, name: str) -> Path:
+        """Return where a further file of the pool lies, its sha256 checked like that of all files.
+
+        Raises:
+            PoolError: if the pool has no such file.
+        """
+        if name not in self.extra_files:
+            raise PoolError(f"pool {self.name!r} has no file {name!r}; it has {', '.join(self.extra_files) or 'none'}")
+        return self.path / name
+
     def texts(self, row: int) -> PromptTexts:
         """Return the strings of one prompt, by one positioned read.
 
@@ -204,7 +236,7 @@ def _read_all_tensors(path: Path, manifest: dict[str, Any]) -> dict[str, StoredT
     """Return every array of a pool by name, once its shape is found to be what the manifest says."""
     sizes = manifest["shape"]
     n_prompts, n_candidates = sizes["prompts"], sizes["candidates"]
-    expected = {
+    expected: dict[str, dict[str, tuple[int, ...]]] = {
         EMBEDDINGS: {
             "prompt_embeddings": (n_prompts, sizes["prompt_dim"]),
             "candidate_embeddings": (n_prompts, n_candidates, sizes["candidate_dim"]),
@@ -215,6 +247,10 @@ def _read_all_tensors(path: Path, manifest: dict[str, Any]) -> dict[str, StoredT
     tensors: dict[str, StoredTensor] = {}
     for file, shapes in expected.items():
         found = read_tensors(path / file)
+        for kind in ("prompt", "candidate"):
+            if f"{kind}_embeddings" in found and found[f"{kind}_embeddings"].dtype == np.int8:
+                shapes[f"{kind}_scale"] = (sizes[f"{kind}_dim"],)
+        shapes |= {name: (n_prompts, n_candidates) for name in ("n_tokens", "finished") if name in found}
         for name, shape in shapes.items():
             if name not in found or found[name].shape != shape:
                 what = f"has shape {found[name].shape}" if name in found else "is missing"

@@ -19,7 +19,16 @@ from jaxtyping import Int64, Shaped
 
 from duelgym.errors import PoolError
 
-_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "|i1", "I32": "<i4", "I64": "<i8"}
+_DTYPES = {
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "U8": "|u1",
+    "I8": "|i1",
+    "I16": "<i2",
+    "I32": "<i4",
+    "I64": "<i8",
+}
 _NAMES = {np.dtype(code): name for name, code in _DTYPES.items()}
 _BLOCK_BYTES = 16 * 2**20
 _LONGEST_HEADER = 100 * 2**20
@@ -104,7 +113,7 @@ def read_tensors(path: Path) -> dict[str, StoredTensor]:
 
     Raises:
         PoolError: if the file is not a safetensors file, or holds an array of a type other than float16, float32,
-            float64, int8, int32 and int64 (bfloat16 is refused: numpy has no such type).
+            float64, uint8, int8, int16, int32 and int64 (bfloat16 is refused: numpy has no such type).
         OSError: if there is no such file.
     """
     file = PositionedFile(path)

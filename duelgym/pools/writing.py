@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float64, Int8, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Int8, Shaped
 
 from duelgym.errors import PoolError
 from duelgym.metrics.calibration import find_temperature
 from duelgym.pools.files import hashed_file, new_directory, refuse_existing
-from duelgym.pools.manifest import EMBEDDINGS, INDEX, MANIFEST, SCHEMA, TEXTS, UTILITIES, checksum
+from duelgym.pools.manifest import EMBEDDINGS, INDEX, MANIFEST, TEXTS, UTILITIES, checksum
+from duelgym.pools.material import (
+    check_extra_files,
+    check_finite,
+    check_material,
+    checked_choice,
+    checked_lengths,
+    embedding_divisor,
+    storable,
+)
 from duelgym.pools.pool import CandidatePool
 from duelgym.pools.splits import (
     CROSS_FITTED_BELOW,
@@ -26,10 +34,12 @@ from duelgym.pools.splits import (
     assign_explicit_groups,
     assign_groups,
     near_duplicate_keys,
-    shorten,
 )
+from duelgym.pools.storage import STORAGES, quantise
 from duelgym.pools.tensors import write_tensors
 from duelgym.simulators import BradleyTerry
+
+UTILITY_DTYPES = ("float64", "float32", "float16")
 
 
 def write_pool(
@@ -51,6 +61,13 @@ def write_pool(
     encoder: Mapping[str, Any] | None = None,
     licence: str = "",
     provenance: Mapping[str, Any] | None = None,
+    embedding_storage: str | None = None,
+    embedding_scale: float | None = None,
+    utility_dtype: str = "float64",
+    n_tokens: Int[np.ndarray, "prompts candidates"] | None = None,
+    finished: Bool[np.ndarray, "prompts candidates"] | None = None,
+    raters: Mapping[str, Any] | None = None,
+    extra_files: Mapping[str, bytes] | None = None,
 ) -> CandidatePool:
     """Write a pool and open it.
 
@@ -65,7 +82,7 @@ def write_pool(
         texts: for each prompt the responses in column order.
         prompt_embeddings: finite; float16 and float32 are kept, float64 is stored as float32.
         candidate_embeddings: likewise.
-        utilities: finite; stored as float64. For one attribute the last axis may be left out.
+        utilities: finite. For one attribute the last axis may be left out.
         attributes: names of the utility's attributes; with one, it is the utility in nats at temperature 1.
         temperature: of the pool's own Bradley-Terry rater; None finds the one at which a random pair's favourite is
             chosen 70 % of the time. With several attributes there is no such rater and it must be None.
@@ -76,6 +93,15 @@ def write_pool(
         encoder: how the embeddings were made, likewise.
         licence: of the material.
         provenance: where the material is from, as plain JSON.
+        embedding_storage: ``float32``, ``float16`` or ``int8`` (with a scale for every dimension, off by at most 1/254 of
+            the dimension's largest absolute value); None keeps the type given.
+        embedding_scale: embeddings are divided by this when they are given out; at least their largest absolute value,
+            which None stands for.
+        utility_dtype: ``float64``, ``float32`` or ``float16``; the pool's temperature is found on what is stored.
+        n_tokens: length of each response in tokens, -1 where it is not known.
+        finished: whether each response ended by itself and was not cut at a length limit.
+        raters: how several attributes combine into a rater's utility, as plain JSON.
+        extra_files: contents of further files by plain name.
 
     Raises:
         PoolError: if the path exists, or the material is inconsistent or not finite.
@@ -87,17 +113,25 @@ def write_pool(
     utilities = np.asarray(utilities, np.float64)
     utilities = utilities[:, :, None] if utilities.ndim == 2 else utilities
     arrays = {
-        "prompt_embeddings": _storable(prompt_embeddings, "prompt_embeddings"),
-        "candidate_embeddings": _storable(candidate_embeddings, "candidate_embeddings"),
+        "prompt_embeddings": storable(prompt_embeddings, "prompt_embeddings"),
+        "candidate_embeddings": storable(candidate_embeddings, "candidate_embeddings"),
     }
-    _check_material(prompts, candidate_names, texts, attributes, reference, utilities, **arrays)
+    check_material(prompts, candidate_names, texts, attributes, reference, utilities, **arrays)
+    check_extra_files(extra_files or {})
+    if embedding_storage is not None and checked_choice(embedding_storage, "embedding_storage", STORAGES) != "int8":
+        arrays = {label: _narrowed(array, embedding_storage) for label, array in arrays.items()}
+    stored_utilities = _narrowed(utilities, checked_choice(utility_dtype, "utility_dtype", UTILITY_DTYPES))
+    utilities = stored_utilities.astype(np.float64)
     for label, array in {**arrays, "utilities": utilities}.items():
-        _check_finite(array, label, prompts)
+        check_finite(array, label, prompts)
+    lengths = checked_lengths(n_tokens, finished, utilities.shape[:2])
+    divisor = embedding_divisor(embedding_scale, arrays.values())
     simulator = _own_simulator(utilities, temperature)
     groups, splits = _split(prompts, arrays["prompt_embeddings"], assess_prompts, near_duplicate_cosine)
-    largest = max(float(np.abs(array).max(initial=0)) for array in arrays.values())
+    stored = _quantised(arrays, divisor) if embedding_storage == "int8" else arrays
+    compact = embedding_storage == "int8" or utility_dtype != "float64"
     manifest: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": 2 if compact or lengths or raters is not None or extra_files else 1,
         "name": name,
         "shape": {
             "prompts": len(prompts),
@@ -107,7 +141,7 @@ def write_pool(
         },
         "candidate_names": list(candidate_names),
         "attributes": list(attributes),
-        "embedding_scale": largest or 1.0,
+        "embedding_scale": divisor,
         "generator": dict(generator or {}),
         "encoder": dict(encoder or {}),
         "simulator": simulator,
@@ -116,6 +150,8 @@ def write_pool(
         "licence": licence,
         "provenance": dict(provenance or {}),
     }
+    if raters is not None:
+        manifest["raters"] = dict(raters)
     characters = np.array([[len(response) for response in responses] for responses in texts], np.int32)
     with new_directory(path) as directory:
         offsets, files = [0], {}
@@ -125,13 +161,17 @@ def write_pool(
                 offsets.append(out.bytes)
         files[TEXTS] = out.entry()
         contents: dict[str, dict[str, Shaped[np.ndarray, " ..."]]] = {
-            EMBEDDINGS: arrays,
-            UTILITIES: {"utilities": utilities},
-            INDEX: {"text_offsets": np.array(offsets, np.int64), "characters": characters, "groups": groups},
+            EMBEDDINGS: stored,
+            UTILITIES: {"utilities": stored_utilities},
+            INDEX: {"text_offsets": np.array(offsets, np.int64), "characters": characters, "groups": groups, **lengths},
         }
         for file, content in contents.items():
             with hashed_file(directory / file) as out:
                 write_tensors(out, content)
+            files[file] = out.entry()
+        for file, data in (extra_files or {}).items():
+            with hashed_file(directory / file) as out:
+                out.write(data)
             files[file] = out.entry()
         manifest["files"] = files
         manifest["checksum"] = checksum(manifest)
@@ -140,72 +180,19 @@ def write_pool(
     return CandidatePool.open(path)
 
 
-def _storable(array: Float[np.ndarray, " ..."], label: str) -> Float[np.ndarray, " ..."]:
-    array = np.asarray(array)
-    if array.dtype == np.float64:
-        with np.errstate(over="ignore"):  # what overflows is infinite and refused below
-            return array.astype(np.float32)
-    if array.dtype not in (np.float16, np.float32):
-        raise PoolError(f"{label} has type {array.dtype}; allowed are float16, float32 and float64: convert it first")
-    return array
+def _narrowed(array: Float[np.ndarray, " ..."], dtype: str) -> Float[np.ndarray, " ..."]:
+    with np.errstate(over="ignore"):  # what overflows is infinite and refused by the check that follows
+        return array.astype(dtype)
 
 
-def _check_material(
-    prompts: Sequence[str],
-    candidate_names: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    attributes: Sequence[str],
-    reference: Mapping[str, Any] | None,
-    utilities: Float64[np.ndarray, " ..."],
-    prompt_embeddings: Float[np.ndarray, " ..."],
-    candidate_embeddings: Float[np.ndarray, " ..."],
-) -> None:
-    """Refuse material whose parts do not fit together."""
-    n_prompts, n_candidates = len(prompts), len(candidate_names)
-    if not (n_prompts and n_candidates and attributes):
-        raise PoolError(
-            f"{n_prompts} prompts, {n_candidates} candidates, {len(attributes)} attributes: a pool needs at least one of each"
-        )
-    for label, values in (("prompts", prompts), ("candidate_names", candidate_names), ("attributes", attributes)):
-        seen: set[str] = set()
-        for value in values:
-            if not isinstance(value, str):
-                raise PoolError(f"{label} must be strings; got {value!r}")
-            if value in seen:
-                raise PoolError(f"{label} holds {shorten(value)} twice; each may be in a pool once")
-            seen.add(value)
-    if len(texts) != n_prompts:
-        raise PoolError(f"texts has {len(texts)} entries for {n_prompts} prompts")
-    for prompt, responses in zip(prompts, texts, strict=True):
-        if isinstance(responses, str) or len(responses) != n_candidates:
-            raise PoolError(f"prompt {shorten(prompt)} needs a list of {n_candidates} responses")
-        if not all(isinstance(response, str) for response in responses):
-            raise PoolError(f"prompt {shorten(prompt)} has a response that is not a string")
-    if reference is not None and not (
-        isinstance(reference.get("name"), str)
-        and isinstance(reference.get("utility"), int | float)
-        and math.isfinite(reference["utility"])
-    ):
-        raise PoolError(
-            f"reference is {dict(reference)!r}; it must be {{'name': …, 'utility': a finite number}} or None"
-        )
-    expected: dict[str, tuple[Shaped[np.ndarray, " ..."], tuple[int | str, ...]]] = {
-        "prompt_embeddings": (prompt_embeddings, (n_prompts, "dim")),
-        "candidate_embeddings": (candidate_embeddings, (n_prompts, n_candidates, "dim")),
-        "utilities": (utilities, (n_prompts, n_candidates, len(attributes))),
-    }
-    for label, (array, shape) in expected.items():
-        matches = [size in (length, "dim") for size, length in zip(shape, array.shape, strict=False)]
-        if array.ndim != len(shape) or not all(matches) or 0 in array.shape:
-            raise PoolError(f"{label} has shape {array.shape}; expected ({', '.join(map(str, shape))})")
-
-
-def _check_finite(array: Float[np.ndarray, "prompts ..."], label: str, prompts: Sequence[str]) -> None:
-    for prompt, row in zip(prompts, array, strict=True):
-        if not np.isfinite(row).all():
-            raise PoolError(
-                f"{label} has a NaN or infinite number for prompt {shorten(prompt)}; leave it out or mend it"
-            )
+def _quantised(
+    arrays: Mapping[str, Float[np.ndarray, "prompts ..."]], divisor: float
+) -> dict[str, Shaped[np.ndarray, " ..."]]:
+    """Return embeddings as whole numbers, each array beside its scales."""
+    stored: dict[str, Shaped[np.ndarray, " ..."]] = {}
+    for label, array in arrays.items():
+        stored[label], stored[label.replace("embeddings", "scale")] = quantise(array, divisor=divisor)
+    return stored
 
 
 def _own_simulator(

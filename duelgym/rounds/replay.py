@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problem import EMBEDDED_PROBLEM, Problem, build_problem
 from duelgym.envs.session import DuelSession, checked_pairs
 from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics.judged import Judged
@@ -39,7 +39,7 @@ def problem_of(header: Mapping[str, Any], pool: Path | None) -> Problem:
 
     Args:
         header: first line of a query log.
-        pool: where the recorded candidates are on this machine; needed exactly if the header names a pool.
+        pool: where the recorded candidates are on this machine; needed if the header names a pool other than the embedded one.
 
     Raises:
         LogError: if the pool is not given, or is another than the log's.
@@ -47,7 +47,7 @@ def problem_of(header: Mapping[str, Any], pool: Path | None) -> Problem:
     arguments = dict(header["specification"])
     name = arguments.pop("problem", None)
     recorded = arguments.pop("pool", None)
-    if recorded is not None:
+    if recorded is not None and name != EMBEDDED_PROBLEM:
         if pool is None:
             raise LogError(f"the log was made on pool {recorded['name']!r}; name its directory with --pool DIR")
         arguments["pool"] = str(pool)
@@ -55,7 +55,7 @@ def problem_of(header: Mapping[str, Any], pool: Path | None) -> Problem:
     if recorded is not None and problem.pool is not None:
         if problem.pool.sha256 != recorded["sha256"]:
             raise LogError(
-                f"pool {pool} has sha256 {problem.pool.sha256[:16]}…, the log's has {recorded['sha256'][:16]}…; give the pool "
+                f"pool {problem.pool.path} has sha256 {problem.pool.sha256[:16]}…, the log's has {recorded['sha256'][:16]}…; give the pool "
                 "that the run was made on"
             )
         problem.pool.verify()
@@ -113,7 +113,7 @@ def replay(path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None 
 
     Args:
         path: the log.
-        pool: where the recorded candidates are on this machine; needed exactly if the log names a pool.
+        pool: where the recorded candidates are on this machine; needed if the log names a pool other than the embedded one.
 
     Raises:
         LogError: naming the first line that is not reproduced.

@@ -43,6 +43,7 @@ class BradleyTerry:
     temperature: float
     symmetric = True
     follows_utility = True
+    has_judgement = True
     needs_texts = False
 
     def __post_init__(self) -> None:

@@ -54,16 +54,16 @@ class PoolRater:
         return np.take_along_axis(recorded, questions.candidate_ids, axis=1)
 
 
-def pool_raters(pool: CandidatePool, rater: RaterArgument) -> PoolRater:
-    """Return the population of a pool with one attribute.
+def pool_raters(pool: CandidatePool, rater: RaterArgument) -> RaterPopulation:
+    """Return the population of a pool: one rater where it has one attribute, those it documents where it has several.
 
     Raises:
-        SpecificationError: if the pool has several attributes, or a rater other than None or 0 is asked for.
+        SpecificationError: if another rater is asked for, or several attributes come without raters.
     """
     if len(pool.attributes) != 1:
-        raise SpecificationError(
-            f"pool {pool.name!r} has {len(pool.attributes)} attributes; this environment takes pools with one utility"
-        )
+        from duelgym.simulators.populations import attribute_raters
+
+        return attribute_raters(pool, rater)
     if rater not in (None, 0) or isinstance(rater, bool):
         raise SpecificationError(f"rater is {rater!r}; pool {pool.name!r} holds one rater: give 0 or leave it out")
     return PoolRater(pool)

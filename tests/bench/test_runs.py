@@ -367,7 +367,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(home, tmp_path, a
     [
         (["--queries", 100], "multiple of the batch size"),
         (["--seeds", 0], "seeds is 0"),
-        (["--env", "CartPole-v1"], "known: AlpacaEvalDuel-v0, SyntheticDuel-v0"),
+        (["--env", "CartPole-v1"], "known: AlpacaEvalDuel-v0, "),
         (["--env-kwargs", "{"], "not JSON"),
         (["--env-kwargs", '{"colour": 1}'], "not an argument"),
         (["--env-kwargs", '{"budget": 1}'], "the harness sets it"),

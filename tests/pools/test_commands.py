@@ -75,10 +75,32 @@ def test_info_warns_of_ties_and_of_prompts_too_much_alike(tmp_path: Path, capsys
 
 
 def test_info_of_a_pool_with_several_attributes(tmp_path: Path, capsys) -> None:
-    utilities = np.random.default_rng(0).standard_normal((20, 4, 2))
-    pool = made_pool(tmp_path / "pool", utilities=utilities, attributes=("brief", "kind"))
+    utilities = np.zeros((20, 4, 2))
+    utilities[:, :, 0] = np.arange(4)  # the same within every prompt: mean 1.5, variance 1.25, no ties
+    utilities[:10, :, 1] = 2  # the same for all responses of a prompt
+    texts = [["x", "x", "", "four"]] * 20
+    pool = made_pool(
+        tmp_path / "pool",
+        utilities=utilities,
+        attributes=("brief", "kind"),
+        texts=texts,
+        generator={"name": "babbler"},
+        n_tokens=np.tile([1, -1, 0, 2], (20, 1)),
+        finished=np.tile([True, True, True, False], (20, 1)),
+    )
     assert main(["pool", "info", str(pool.path)]) == 0
-    assert "no figures of difficulty" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith(("  brief", "  kind"))] == [
+        ["brief", "1.500", "0.000", "1.118", "0.00%"],
+        ["kind", "1.000", "1.000", "0.000", "100.00%"],
+    ]
+    assert (
+        "responses   2 characters on average, 1.0 tokens, 25.0% cut at the length limit, 25.0% empty, "
+        "25.0% repeat another of their prompt"
+    ) in lines
+    assert 'generator   {"name": "babbler"}' in lines
+    assert main(["pool", "info", str(pool.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by_attribute"][1]["between_prompts"] == 1.0
 
 
 def test_verify(shared_pool: CandidatePool, tmp_path: Path, capsys) -> None:
@@ -102,7 +124,16 @@ def test_wrong_usage_ends_with_2(capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["pool"], ["pool", "info"], ["pool", "verify"], ["pool", "import", "alpaca-eval"]]
+    "words",
+    [
+        [],
+        ["pool"],
+        ["pool", "info"],
+        ["pool", "verify"],
+        ["pool", "import", "alpaca-eval"],
+        ["pool", "record"],
+        ["play"],
+    ],
 )
 def test_every_help_shows_an_example(words: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as end:

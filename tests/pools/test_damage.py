@@ -86,7 +86,12 @@ def test_a_nan_is_refused_even_where_the_hash_agrees(damaged: Path, name: str) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest.update(schema=2), "schema version is 2; this duelgym reads 1"),
+        (lambda manifest: manifest.update(schema=3), "schema version is 3; this duelgym reads 1 and 2"),
+        (lambda manifest: manifest.update(schema=2, raters=[1]), "'raters' is of the wrong type"),
+        (
+            lambda manifest: (manifest.update(schema=2), manifest["files"].update({"../other": {}})),
+            "further files need plain names",
+        ),
         (lambda manifest: manifest.pop("splits"), "'splits' is missing"),
         (lambda manifest: manifest.update(name=3), "'name' is missing or of the wrong type"),
         (lambda manifest: manifest["shape"].update(prompts=41), "pool.json says"),

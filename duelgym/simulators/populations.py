@@ -1,0 +1,85 @@
+"""The raters of a pool with several attributes, and of scorers that give the same attributes to other texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from duelgym.errors import SpecificationError
+from duelgym.simulators.attributes import AttributeRaters, Attributes, Population
+
+if TYPE_CHECKING:
+    from duelgym.generators import Questions
+    from duelgym.pools import CandidatePool
+    from duelgym.simulators.raters import RaterArgument
+
+
+@dataclass(frozen=True)
+class RecordedAttributes:
+    """Standardised attributes from a pool: centred over all of a prompt's candidates, however many are shown."""
+
+    pool: CandidatePool
+    population: Population
+
+    def __call__(self, questions: Questions) -> Attributes:
+        """Return the attributes of the candidates shown, in their order."""
+        every = self.population.standardised(self.pool.utilities(questions.prompt_ids), self.pool.attributes)
+        return np.take_along_axis(every, questions.candidate_ids[:, :, None], axis=1)
+
+
+def pool_population(pool: CandidatePool) -> Population:
+    """Return the raters that a pool documents.
+
+    Raises:
+        SpecificationError: if it documents none.
+    """
+    described = pool.manifest.get("raters")
+    if described is None:
+        raise SpecificationError(
+            f"pool {pool.name!r} has {len(pool.attributes)} attributes and documents no raters who combine them; record it with "
+            "--raters, or with a simulator of one utility"
+        )
+    return Population.from_specification(described)
+
+
+def attribute_raters(pool: CandidatePool, rater: RaterArgument) -> AttributeRaters:
+    """Return the population of a pool with several attributes.
+
+    Raises:
+        SpecificationError: on an unknown rater, or a pool without raters.
+    """
+    population = pool_population(pool)
+    return AttributeRaters(population, RecordedAttributes(pool, population), calibration_pairs(pool), rater)
+
+
+def calibration_pairs(pool: CandidatePool) -> Float64[np.ndarray, "pairs 2 attributes"]:
+    """Return the pairs on which each rater's temperature is set: columns 0 and 1, 2 and 3, ... of every prompt."""
+    return _calibration_pairs(pool.sha256, _Holder(pool))
+
+
+class _Holder:
+    """Equal to any other, so that the cache below goes by the pool's hash alone."""
+
+    def __init__(self, pool: CandidatePool) -> None:
+        self.pool = pool
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Holder)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _calibration_pairs(sha256: str, holder: _Holder) -> Float64[np.ndarray, "pairs 2 attributes"]:
+    pool = holder.pool
+    population = pool_population(pool)
+    values = population.standardised(pool.utilities(np.arange(pool.n_prompts)), pool.attributes)
+    even = values[:, : pool.n_candidates // 2 * 2]
+    pairs = even.reshape(-1, 2, values.shape[2])
+    pairs.flags.writeable = False
+    return pairs

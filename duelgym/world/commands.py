@@ -1,0 +1,167 @@
+"""``duelgym world …``: the recipes of the embedded models, and samples to look at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_Subparsers = argparse._SubParsersAction
+
+
+def add_parser(subparsers: _Subparsers[argparse.ArgumentParser]) -> None:
+    """Add ``world`` to a command line."""
+    text = "rebuild the embedded world: its prompts, language model and reward model"
+    world = subparsers.add_parser("world", help=text, description=text)
+    actions = world.add_subparsers(metavar="ACTION", required=True)
+    _add_prompts(actions)
+    _add_samples(actions)
+    _add_projection(actions)
+    _add_report(actions)
+    _add_recipe(actions, "language-model", 3600, run_language_model)
+    reward = _add_recipe(actions, "reward-model", 3600, run_reward_model)
+    reward.add_argument(
+        "--answers", type=Path, metavar="FILE", help="JSON Lines of prompts with answers to train on as well"
+    )
+
+
+def _add_prompts(actions: _Subparsers[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "prompts",
+        help="draw instructions that no embedded model was trained on",
+        epilog="example: duelgym world prompts --n 1600 --seed 7 --out prompts.txt",
+    )
+    parser.add_argument("--n", type=int, default=1600, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of the draw (default %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one prompt a line")
+    parser.set_defaults(run=run_prompts)
+
+
+def _add_samples(actions: _Subparsers[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "samples",
+        help="print unselected answers of a language model with the rubric's marks, as Markdown",
+        epilog="example: duelgym world samples --n 20 --temperature 1.0",
+    )
+    parser.add_argument("--model", default=None, metavar="DIR", help="a model directory (default: the embedded one)")
+    parser.add_argument("--n", type=int, default=20, help="how many prompts, one answer each (default %(default)s)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of sampling (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of prompts and answers (default %(default)s)")
+    parser.set_defaults(run=run_samples)
+
+
+def _add_projection(actions: _Subparsers[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "projection",
+        help="fit the projection from a language model's hidden states to the features that agents see",
+        epilog="example: duelgym world projection --model language-model --out projection.safetensors",
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="a model directory")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="safetensors file")
+    parser.add_argument("--dim", type=int, default=64, help="features (default %(default)s)")
+    parser.add_argument(
+        "--pooling", choices=("last", "mean"), default="last", help="of hidden states (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=11, help="of prompts and answers (default %(default)s)")
+    parser.set_defaults(run=run_projection)
+
+
+def _add_report(actions: _Subparsers[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "report",
+        help="how often a recorded pool meets each criterion, how its reward model agrees with the rubric, and its raters",
+        epilog="example: duelgym world report DIR",
+    )
+    parser.add_argument("pool", metavar="DIR", help="a pool of the embedded world")
+    parser.set_defaults(run=run_report)
+
+
+def _add_recipe(
+    actions: _Subparsers[argparse.ArgumentParser], name: str, steps: int, run: Callable[[argparse.Namespace], None]
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(
+        name,
+        help=f"train the embedded {name.replace('-', ' ')} from the project's own material",
+        epilog=f"example: duelgym world {name} --out {name}",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model directory in transformers format")
+    parser.add_argument("--steps", type=int, default=steps, help="batches (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of material, weights and order (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of torch (default %(default)s)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run_prompts(arguments: argparse.Namespace) -> None:
+    """Write prompts."""
+    import numpy as np
+
+    from duelgym.world.corpus import draw_prompts
+
+    prompts = draw_prompts(arguments.n, np.random.default_rng(arguments.seed))
+    arguments.out.write_text("".join(f"{prompt}\n" for prompt in prompts), "utf-8")
+    print(f"{arguments.out}: {len(prompts)} prompts")
+
+
+def run_language_model(arguments: argparse.Namespace) -> None:
+    """Train the language model and report its held-out loss."""
+    from duelgym.world.language_model import train_language_model
+
+    _recipe(
+        arguments,
+        lambda: train_language_model(
+            arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads
+        ),
+    )
+
+
+def run_reward_model(arguments: argparse.Namespace) -> None:
+    """Train the reward model and report what it was trained with."""
+    from duelgym.world.reward_model import train_reward_model
+
+    _recipe(
+        arguments,
+        lambda: train_reward_model(
+            arguments.out,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            threads=arguments.threads,
+            extra=arguments.answers,
+        ),
+    )
+
+
+def run_projection(arguments: argparse.Namespace) -> None:
+    """Fit the projection."""
+    from duelgym.generators.language_model import LanguageModel
+    from duelgym.world.projection import fit_projection
+
+    model = LanguageModel(arguments.model, revision=None, device="cpu", dtype="float32")
+    projection = fit_projection(model, dim=arguments.dim, pooling=arguments.pooling, seed=arguments.seed)
+    projection.save(arguments.out)
+    print(f"{arguments.out}: {projection.hidden_dim} hidden units to {projection.embedding_dim} features")
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    """Print the tables."""
+    from duelgym.pools import CandidatePool
+    from duelgym.world.report import report
+
+    print(report(CandidatePool.open(arguments.pool)))
+
+
+def run_samples(arguments: argparse.Namespace) -> None:
+    """Print samples."""
+    from duelgym.world.samples import samples
+
+    print(samples(arguments.model, n=arguments.n, temperature=arguments.temperature, seed=arguments.seed))
+
+
+def _recipe(arguments: argparse.Namespace, train: Callable[[], dict[str, object]]) -> None:
+    begun = time.monotonic()
+    report = train()
+    report |= {"steps": arguments.steps, "seed": arguments.seed, "minutes": round((time.monotonic() - begun) / 60, 1)}
+    (arguments.out / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(json.dumps(report))

@@ -1,0 +1,94 @@
+"""Recorded pools as problems: one rater, or a documented population over several attributes."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import duelgym  # noqa: F401
+from duelgym.errors import SpecificationError
+from duelgym.metrics.calibration import favourite_rate
+from duelgym.pools import write_pool
+from duelgym.simulators.attributes import AttributeRaters, Population
+from duelgym.testing import make_pool
+
+NAMES = ("true", "clean", "detail", "warmth")
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A pool with four attributes and raters who combine them."""
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((60, 8, 4))
+    path = tmp_path_factory.mktemp("pools") / "several"
+    write_pool(
+        path,
+        name="several",
+        prompts=[f"prompt {k}" for k in range(60)],
+        candidate_names=[f"candidate {k}" for k in range(8)],
+        texts=[[f"answer {k} to {row}" for k in range(8)] for row in range(60)],
+        prompt_embeddings=rng.standard_normal((60, 5)),
+        candidate_embeddings=values @ rng.standard_normal((4, 5)),
+        utilities=values,
+        attributes=NAMES,
+        raters=Population(NAMES[:2], NAMES[2:], (1.0, 1.0, 1.0, 1.0), 0.6).specification(),
+        utility_dtype="float16",
+        embedding_storage="int8",
+    )
+    return path
+
+
+def test_environment_on_several_attributes_passes_the_checker(several):
+    check_env(gym.make("PoolDuel-v0", pool=str(several)).unwrapped)
+
+
+def test_each_seed_has_its_own_rater_who_is_equally_sure(several):
+    problem = gym.make("PoolDuel-v0", pool=str(several)).unwrapped.problem
+    assert isinstance(problem.raters, AttributeRaters)
+    raters = [problem.raters.draw(np.random.default_rng(seed)) for seed in range(6)]
+    assert len({rater.weights.tastes.tobytes() for rater in raters}) == 6
+    for rater in raters:
+        pairs = rater.weights.utilities(problem.raters.calibration) / rater.scale
+        assert favourite_rate(pairs, temperature=1.0) == pytest.approx(0.70, abs=1e-3)
+
+
+def test_named_member_is_the_same_for_every_seed_and_weights_follow_their_signs(several):
+    def utilities(rater, seed):
+        env = gym.make("PoolDuel-v0", pool=str(several), rater=rater).unwrapped
+        env.reset(seed=seed)
+        return env.session.rater.utilities(env.problem.generator.every("learn"))
+
+    assert np.array_equal(utilities(2, 0), utilities(2, 9))
+    assert not np.array_equal(utilities(2, 0), utilities(3, 0))
+    brief, detailed = utilities({"detail": -1.0}, 0), utilities({"detail": 1.0}, 0)
+    assert np.corrcoef(brief.ravel(), detailed.ravel())[0, 1] < -0.9
+
+
+def test_subset_of_candidates_keeps_their_utilities(several):
+    whole = gym.make("PoolDuel-v0", pool=str(several), rater=1).unwrapped
+    part = gym.make("PoolDuel-v0", pool=str(several), rater=1, n_candidates=3).unwrapped
+    for env in (whole, part):
+        env.reset(seed=4)
+    every = whole.problem.generator.every("learn")
+    some = every.only(np.tile([5, 0, 2], (len(every), 1)))
+    assert np.array_equal(part.session.rater.utilities(some), whole.session.rater.utilities(every)[:, [5, 0, 2]])
+
+
+@pytest.mark.parametrize("rater", [-1, True, {"detail": "much"}, {"true": -1.0}, {"unknown": 1.0}, {}, {"true": 0.0}])
+def test_bad_raters_are_refused_in_one_line(several, rater):
+    with pytest.raises(SpecificationError, match="rater") as caught:
+        gym.make("PoolDuel-v0", pool=str(several), rater=rater)
+    assert "\n" not in str(caught.value)
+
+
+def test_pool_with_one_utility_is_the_problem_of_its_own_rater(tmp_path):
+    make_pool(tmp_path / "one")
+    recorded = gym.make("PoolDuel-v0", pool=str(tmp_path / "one"))
+    imported = gym.make("AlpacaEvalDuel-v0", pool=str(tmp_path / "one"))
+    first, second = recorded.reset(seed=1)[0], imported.reset(seed=1)[0]
+    assert all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def test_pool_is_required():
+    with pytest.raises(SpecificationError, match="pool=DIR"):
+        gym.make("PoolDuel-v0")

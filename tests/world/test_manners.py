@@ -1,0 +1,54 @@
+"""Manners read from words."""
+
+from math import tanh
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duelgym.world.demonstrations import phrases
+from duelgym.world.manners import POLES, manners
+from duelgym.world.topics import topics
+
+PLAIN = dict.fromkeys(POLES, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("Honey bees make honey from nectar.", {}),
+        ("Honey bees make honey from nectar!", {"warmth": tanh(1 / 4)}),
+        ("Honey bees make honey!! From nectar!", {"warmth": tanh(3 / 4)}),
+        ("Bees don't sleep.", {"formality": -tanh(1 / 4)}),
+        ("The queen's hive.", {}),  # a possessive is no contraction
+        # "" bees, bees sleep, sleep Certainly: as the first word of a sentence "Certainly" is bold, elsewhere it is nothing.
+        ("Certainly, bees sleep.", {"confidence": tanh(1 / 4)}),
+        ("Bees sleep certainly.", {}),
+        ("Perhaps, bees sleep.", {"confidence": -tanh(1 / 4)}),
+    ],
+)
+def test_by_hand(text, expected):
+    assert manners(text) == pytest.approx({**PLAIN, **expected})
+
+
+@pytest.mark.parametrize(("axis", "pole"), [(axis, pole) for axis, both in POLES.items() for pole in both])
+def test_phrases_show_their_own_manner_and_never_the_opposite(axis, pole):
+    sign = 1 if pole == POLES[axis][0] else -1
+    bank = [phrase.replace("{topic}", "bees") for banks in phrases().values() for phrase in banks.get(pole, ())]
+    shown = np.array([sign * manners(phrase)[axis] for phrase in bank])
+    assert (shown > 0).mean() > 0.75 and not (shown < 0).any()
+
+
+def test_facts_have_no_manner():
+    assert all(
+        manners(fact.statement(w, v)) == PLAIN for t in topics() for fact in t.facts for w in (0, 1) for v in (0, 1)
+    )
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_is_within_range(text):
+    read = manners(text)
+    assert set(read) == set(POLES) and all(-1 <= value <= 1 for value in read.values())
