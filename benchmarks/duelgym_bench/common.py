@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int8
 
-from duelgym.envs.problem import build_problem
+from duelgym.envs.problems import build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import LogError

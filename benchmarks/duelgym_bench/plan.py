@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from duelgym.agent import Agent
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from duelgym.envs.problem import Problem
+from duelgym.envs.problems import Problem
 from duelgym.errors import LogError
 from duelgym.generators import PoolReplay
 from duelgym.metrics import Judged, bits_per_label

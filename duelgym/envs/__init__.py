@@ -2,7 +2,7 @@
 
 from duelgym.envs.belief import Belief
 from duelgym.envs.duel import DuelEnv
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.spaces import Unicode, UnicodeTuple
 from duelgym.envs.vector import DuelVectorEnv
 from duelgym.envs.wrappers import DropText, FlattenDuel, PairIndex

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from duelgym.agent import PREFERENCE_NONE
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.rendering import ansi, pixels
 from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_scoring, checked_settings
 from duelgym.envs.spaces import observation_space

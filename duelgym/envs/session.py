@@ -16,7 +16,7 @@ from duelgym.errors import SpecificationError
 from duelgym.metrics.judged import Judged, judge
 
 if TYPE_CHECKING:
-    from duelgym.envs.problem import Problem
+    from duelgym.envs.problems import Problem
     from duelgym.generators import Questions
     from duelgym.simulators import Duels, PreferenceSimulator
 

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Int8, Int64
 
 from duelgym.agent import PREFERENCE_NONE, Contexts
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.session import DuelSession, HoldsSession, checked_pairs, checked_scoring, checked_settings
 from duelgym.envs.spaces import observation_space
 from duelgym.errors import SpecificationError

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND, PREFERENCE_TIE
-from duelgym.envs.problem import Problem
+from duelgym.envs.problems import Problem
 from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError
 from duelgym.generators import GaussianFeatures

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from duelgym.agent import PREFERENCE_NONE, PREFERENCE_TIE
-from duelgym.envs.problem import Problem
+from duelgym.envs.problems import Problem
 from duelgym.envs.session import DuelSession
 from duelgym.generators import Questions
 

@@ -18,7 +18,7 @@ from duelgym.errors import LogError
 from duelgym.rounds.members import MemberLog, read_members
 
 if TYPE_CHECKING:
-    from duelgym.envs.problem import Problem
+    from duelgym.envs.problems import Problem
     from duelgym.generators import Questions
 
 SCHEMA = 1

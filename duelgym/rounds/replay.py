@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from duelgym.envs.problem import EMBEDDED_PROBLEM, Problem, build_problem
+from duelgym.envs.problems import EMBEDDED_PROBLEM, Problem, build_problem
 from duelgym.envs.session import DuelSession, checked_pairs
 from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics.judged import Judged

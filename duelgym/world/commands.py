@@ -20,8 +20,8 @@ def add_parser(subparsers: _Subparsers[argparse.ArgumentParser]) -> None:
     _add_samples(actions)
     _add_projection(actions)
     _add_report(actions)
-    _add_recipe(actions, "language-model", 3600, run_language_model)
-    reward = _add_recipe(actions, "reward-model", 3600, run_reward_model)
+    _add_recipe(actions, "language-model", 6500, run_language_model)
+    reward = _add_recipe(actions, "reward-model", 6000, run_reward_model)
     reward.add_argument(
         "--answers", type=Path, metavar="FILE", help="JSON Lines of prompts with answers to train on as well"
     )

@@ -32,18 +32,25 @@ def held_out(prompt: str) -> bool:
     return hashlib.sha256(prompt.encode()).digest()[0] < 32
 
 
-def demonstrations(rng: np.random.Generator, *, each: int = 1, kept: bool = False) -> Iterator[Demonstrations]:
+def demonstrations(
+    rng: np.random.Generator, *, each: int = 1, kept: bool = False, twin: bool = False
+) -> Iterator[Demonstrations]:
     """Yield instructions with answers without end.
 
     Args:
         rng: all draws come from it.
         each: answers to every instruction, by different authors.
         kept: give the instructions that are held out, instead of the others.
+        twin: end with the last answer once more, with every fact stated falsely.
     """
     while True:
         instruction = draw_instruction(rng)
         if held_out(instruction.text) == kept:
-            yield Demonstrations(instruction, tuple(demonstrate(instruction, rng) for _ in range(each)))
+            answers = [demonstrate(instruction, rng) for _ in range(each - 1)]
+            seed = int(rng.integers(2**63))
+            for mistaken in (False, True)[: 1 + twin]:
+                answers.append(demonstrate(instruction, np.random.default_rng(seed), mistaken=mistaken))
+            yield Demonstrations(instruction, tuple(answers))
 
 
 def draw_prompts(n: int, rng: np.random.Generator) -> list[str]:

@@ -23,6 +23,12 @@ _TONE_MANNERS = {
     "cautious": {"confidence": -1},
 }
 
+_POLES = {
+    "formality": {-1: "casual", 1: "formal"},
+    "confidence": {-1: "cautious", 1: "bold"},
+    "warmth": {-1: "blunt", 1: "warm"},
+}
+
 
 @dataclass(frozen=True)
 class Author:
@@ -50,23 +56,27 @@ def draw_author(rng: np.random.Generator) -> Author:
     return Author(int(manners[0]), int(manners[1]), int(manners[2]), detail, float(2 * rng.random() ** 1.5))
 
 
-def demonstrate(instruction: Instruction, rng: np.random.Generator, author: Author | None = None) -> str:
+def demonstrate(
+    instruction: Instruction, rng: np.random.Generator, author: Author | None = None, *, mistaken: bool = False
+) -> str:
     """Return one answer to an instruction.
 
     Args:
         instruction: what is asked.
         rng: all draws come from it.
         author: who answers; None draws one.
+        mistaken: state every fact falsely; from the same draws, all else stays as it would have been.
     """
-    return _Writer(instruction, draw_author(rng) if author is None else author, rng).write()
+    return _Writer(instruction, draw_author(rng) if author is None else author, rng, mistaken).write()
 
 
 class _Writer:
     """Writes one answer: decides which slips to make, says the facts, dresses them, and holds to the wishes."""
 
-    def __init__(self, instruction: Instruction, author: Author, rng: np.random.Generator) -> None:
+    def __init__(self, instruction: Instruction, author: Author, rng: np.random.Generator, mistaken: bool) -> None:
         self.asked = instruction
         self.rng = rng
+        self.mistaken = mistaken
         self.carelessness = author.carelessness
         self.toned = instruction.tone is not None and not self.slips(0.25)
         if self.toned and instruction.tone is not None:
@@ -76,6 +86,8 @@ class _Writer:
         self.topic: Topic = topics()[other if self.slips(0.07) else instruction.topic]
         self.on_topic = self.topic is topics()[instruction.topic]
         self.left = [int(k) for k in rng.permutation(len(self.topic.facts))]
+        self.used: set[str] = set()
+        self.tone_shown = not self.toned
 
     def slips(self, chance: float) -> bool:
         return bool(self.rng.random() < chance * self.carelessness)
@@ -93,19 +105,21 @@ class _Writer:
             text = getattr(
                 self, "_" + {"numbered": "facts", "bullets": "facts"}.get(self.asked.task, self.asked.task)
             )()
-        if self.slips(0.05):
-            text = self.cut_off(text)
-        return text
+        if self.asked.no_exclamation and not self.slips(0.3):
+            text = text.replace("!", ".")
+        return self.cut_off(text) if self.slips(0.05) else text
 
     # What is said
 
     def fact(self, number: int | None = None) -> Fact:
         if number is None:
-            number = self.left.pop() if self.left else 0
+            number = self.left[0] if self.left else 0
+        self.left = [other for other in self.left if other != number]
         return self.topic.facts[number]
 
     def value(self) -> int:
-        return 1 + int(self.rng.integers(2)) if self.slips(0.14) else 0
+        slip, false = self.slips(0.14), 1 + int(self.rng.integers(2))
+        return false if slip or self.mistaken else 0
 
     def statement(self, fact: Fact | None = None, value: int | None = None) -> str:
         fact = self.fact() if fact is None else fact
@@ -127,28 +141,42 @@ class _Writer:
         return banks.get("neutral", ())
 
     def manners(self) -> list[str]:
-        named = {
-            "formality": {-1: "casual", 1: "formal"},
-            "confidence": {-1: "cautious", 1: "bold"},
-            "warmth": {-1: "blunt", 1: "warm"},
-        }
+        named = _POLES
         if self.toned and self.asked.tone is not None and self.chance(0.7):
             named = {axis: named[axis] for axis in _TONE_MANNERS[self.asked.tone]}
         return [poles[getattr(self.author, axis)] for axis, poles in named.items() if getattr(self.author, axis)]
 
     def phrase(self, kind: str) -> str:
-        bank = self.bank(kind)
-        return self.pick(bank).replace("{topic}", self.pick(self.topic.names)) if bank else ""
+        """Return a phrase that the answer does not hold yet, or nothing where none suits the author."""
+        bank = [phrase for phrase in self.bank(kind) if phrase not in self.used]
+        return self.filled(self.pick(bank)) if bank else ""
+
+    def filled(self, phrase: str) -> str:
+        self.used.add(phrase)
+        text = phrase.replace("{topic}", self.pick(self.topic.names))
+        return text[:1].upper() + text[1:] if phrase.startswith("{topic}") else text
+
+    def in_tone(self, kind: str) -> str:
+        """Return a phrase of the tone asked for."""
+        assert self.asked.tone is not None
+        ((axis, sign),) = _TONE_MANNERS[self.asked.tone].items()
+        return self.filled(self.pick(phrases()[kind][_POLES[axis][sign]]))
 
     def polite(self, kind: str) -> str:
         """Return a greeting or a farewell: these have no neutral form, so an author without manners uses anyone's."""
         return self.phrase(kind) or self.pick([phrase for bank in phrases()[kind].values() for phrase in bank])
 
     def filler(self) -> str:
-        return self.pick(phrases()["filler"]["any"]).replace("{topic}", self.pick(self.topic.names))
+        return self.filled(self.pick(phrases()["filler"]["any"]))
 
     def sentence(self, statement: str, *, lead: float = 0.35, tail: float = 0.2) -> str:
-        """Return a statement, perhaps with a beginning or an end that shows the author's manner."""
+        """Return a statement, perhaps with a beginning or an end that shows the author's manner.
+
+        The first sentence of an author who minds the tone asked for always has a beginning in that tone.
+        """
+        if not self.tone_shown:
+            self.tone_shown = True
+            return f"{self.in_tone('lead')} {lowered(statement)}"
         if self.toned:
             lead, tail = 2 * lead, 2 * tail
         if self.asked.limit is not None:
@@ -166,7 +194,7 @@ class _Writer:
         detail = self.author.detail
         before, after = [], []
         if self.slips(0.05):
-            before.append(self.pick(phrases()["rude"]["any"]))
+            before.append(self.filled(self.pick(phrases()["rude"]["any"])))
         if self.chance(max(opening * (0.4 + 0.6 * detail), 0.6 * self.toned * (opening > 0))):
             before.append(self.phrase("opening"))
         extras = int(self.rng.choice(3, p=((0.9, 0.1, 0.0), (0.55, 0.4, 0.05), (0.1, 0.6, 0.3))[detail]))
@@ -203,8 +231,7 @@ class _Writer:
                 body = body[:-1]
             else:
                 break
-        text = _join(before, body, after, separator)
-        return text.replace("!", ".") if self.asked.no_exclamation and not self.slips(0.3) else text
+        return _join(before, body, after, separator)
 
     def rambling(self) -> str:
         return " ".join(self.filler() for _ in range(2 + int(self.rng.integers(3))))
@@ -234,7 +261,9 @@ class _Writer:
         for _ in range(self.count(self.asked.count)):
             statement = self.statement()
             body.append(
-                f"{self.pick(beginnings)} {lowered(statement)}" if self.chance(0.6) else self.sentence(statement)
+                f"{self.pick(beginnings)} {lowered(statement)}"
+                if self.tone_shown and self.chance(0.6)
+                else self.sentence(statement)
             )
         return self.dress(body)
 
@@ -245,7 +274,7 @@ class _Writer:
     def _question(self) -> str:
         fact = self.fact(self.asked.fact if self.on_topic else None)
         value = self.value()
-        if self.author.detail == 0 and self.chance(0.5):
+        if self.author.detail == 0 and self.tone_shown and self.chance(0.5):
             answer = fact.values[value]
             return self.dress([answer[:1].upper() + answer[1:] + "."], opening=0.2)
         body = [self.sentence(self.statement(fact, value))]
@@ -255,7 +284,7 @@ class _Writer:
 
     def _check(self) -> str:
         fact = self.fact(self.asked.fact if self.on_topic else None)
-        says_right = (self.asked.value == 0) != self.slips(0.15)
+        says_right = (self.asked.value == 0) != (self.slips(0.15) or self.mistaken)
         if says_right:
             body = [self.phrase("right")]
             value = self.asked.value if self.on_topic and self.asked.value is not None else 0
@@ -278,7 +307,11 @@ class _Writer:
 
     def _note(self) -> str:
         assert self.asked.person is not None
-        greeting = self.polite("greeting").replace("{person_name}", _addressed(self.asked.person))
+        person = _addressed(self.asked.person)
+        greeting = self.polite("greeting")
+        greeting = greeting.replace(
+            "{person_name}", person[:1].upper() + person[1:] if greeting.startswith("{person_name}") else person
+        )
         body = self.dress([self.sentence(self.statement())], opening=0.3)
         signed = f"{self.polite('signoff')} {self.pick(person_names())}"
         lines = [greeting, body, signed]
@@ -306,8 +339,10 @@ class _Writer:
     def _myth(self) -> str:
         fact = self.fact()
         belief = lowered(fact.statement(int(self.rng.integers(2)), 1 + int(self.rng.integers(2))))
-        truth = lowered(self.statement(fact, self.value()))
-        body = [f"{self.pick(phrases()['myth']['any'])} {belief}", f"{self.pick(phrases()['truth']['any'])} {truth}"]
+        truth = f"{self.pick(phrases()['truth']['any'])} {lowered(self.statement(fact, self.value()))}"
+        if not self.tone_shown:
+            truth = truth.removesuffix(".") + self.in_tone("tail") + "."
+        body = [f"{self.pick(phrases()['myth']['any'])} {belief}", truth]
         return self.dress(body[:1] if self.slips(0.12) else body)
 
     def _rewrite(self) -> str:
@@ -321,7 +356,9 @@ class _Writer:
         first, second = self.pick(names), self.pick(names)
         answer = fact.values[value]
         reply = (
-            self.sentence(self.statement(fact, value)) if self.author.detail else answer[:1].upper() + answer[1:] + "."
+            self.sentence(self.statement(fact, value))
+            if self.author.detail or not self.tone_shown
+            else answer[:1].upper() + answer[1:] + "."
         )
         if self.author.detail == 2 and (opening := self.phrase("closing")):
             reply += f" {opening}"
@@ -363,4 +400,4 @@ def _title(text: str) -> str:
 def _addressed(person: str) -> str:
     """Return how a note begins to somebody: "Aunt Rosa" as she is, "my neighbour" without the possessive."""
     first, _, rest = person.partition(" ")
-    return rest[:1].upper() + rest[1:] if first in ("my", "a", "an", "the", "your", "our") and rest else person
+    return rest if first in ("my", "a", "an", "the", "your", "our") and rest else person

@@ -17,7 +17,7 @@ from duelgym.world.topics import topics, topics_by_name
 
 COUNTS = ("one", "two", "three")
 TONES = ("formal", "casual", "friendly", "confident", "cautious")
-LIMITS = (15, 20, 25, 30, 35)
+LIMITS = (15, 20, 25, 30, 35, 40)
 LISTS = ("facts", "numbered", "bullets", "reasons")
 ABOUT_A_FACT = ("question", "check", "rewrite")
 _CLAUSES = ("audience", "tone", "limit", "keyword", "question_end", "no_exclamation", "one_sentence")
@@ -168,8 +168,9 @@ def _wishes(drawn: Instruction, rng: np.random.Generator) -> list[str]:
         possible.remove("one_sentence")
     number = int(rng.choice(3, p=(0.4, 0.42, 0.18)))
     chosen = [possible[int(k)] for k in rng.permutation(len(possible))[:number]]
-    if "one_sentence" in chosen and "question_end" in chosen:
-        chosen.remove("question_end")
+    if "one_sentence" in chosen:
+        # Either would need a second sentence.
+        chosen = [wish for wish in chosen if wish not in ("question_end", "keyword")]
     return sorted(chosen, key=_CLAUSES.index)
 
 
@@ -181,8 +182,8 @@ def _wish(wish: str, drawn: Instruction, rng: np.random.Generator) -> dict[str, 
         case "tone":
             return {"tone": _choice(rng, TONES)}
         case "limit":
-            # At least ten words for every fact asked for, and five to spare.
-            least = 5 + 10 * (drawn.count or 1 + (drawn.task in ("compare", "myth", "note")))
+            # At least ten words for every fact asked for, and ten for the rest.
+            least = 10 + 10 * (drawn.count or 1 + (drawn.task in ("compare", "myth", "note")))
             return {"limit": int(_choice(rng, [limit for limit in LIMITS if limit >= least]))}
         case "keyword":
             return {"keyword": _choice(rng, values["keyword"])}

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 VOCABULARY = 3072
 CONTEXT = 192
 LONGEST = 128
-BATCH = 64
-_CHUNK = 4096
+BATCH = 32
+_CHUNK = 2048
 _HELD_OUT = 2000
 
 
 def train_language_model(
-    out: Path, *, steps: int = 3600, seed: int = 0, threads: int = 2, tokenizer_texts: int = 30_000
+    out: Path, *, steps: int = 6500, seed: int = 0, threads: int = 2, tokenizer_texts: int = 30_000
 ) -> dict[str, Any]:
     """Train the embedded language model and write it in transformers format.
 
@@ -33,7 +33,7 @@ def train_language_model(
 
     Args:
         out: directory to write.
-        steps: batches of 64 demonstrations.
+        steps: batches of 32 demonstrations.
         seed: of material, weights and order.
         threads: for torch.
         tokenizer_texts: demonstrations from which the tokenizer is learnt.
@@ -117,7 +117,6 @@ def train_language_model(
         model,
         batch_loss,
         steps=steps,
-        learning_rate=3e-3,
         describe="language model",
         report=lambda step: f"held-out loss {held_out_loss():.4f} nats a token",
     )

@@ -1,33 +1,43 @@
-"""The manner of an answer, read from its words: formal or casual, bold or cautious, warm or blunt."""
+"""The manner of an answer, read from its words: formal or casual, bold or cautious, warm or blunt, and rude."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from functools import cache
 
+from duelgym.world.claims import sentences
 from duelgym.world.demonstrations import phrases
+from duelgym.world.instructions import person_names, vocabulary
 from duelgym.world.topics import topics, words
 
 POLES = {"formality": ("formal", "casual"), "confidence": ("bold", "cautious"), "warmth": ("warm", "blunt")}
-_CONTRACTION = re.compile(r"\b\w+'(?:t|re|ll|ve|d|m)\b|\b(?:it|that|there|here|what)'s\b", re.IGNORECASE)
+_CONTRACTION = re.compile(r"\w+'(?:t|re|ll|ve|d|m)|(?:it|that|there|here|what)'s")
+_PART = re.compile(r"(?<=[.!?:])\s+")
 _HALF = 4.0
 
 
 def manners(text: str) -> dict[str, float]:
-    """Return formality (1 formal, -1 casual), confidence (1 bold, -1 cautious) and warmth (1 warm, -1 blunt), each in (-1, 1).
+    """Return formality (1 formal, -1 casual), confidence (1 bold, -1 cautious) and warmth (1 warm, -1 blunt), each in [-1, 1].
 
     Each is tanh((hits of one pole - hits of the other) / 4). A hit is a pair of neighbouring words that the hand-written phrases of
-    that pole have and all other material has not; a contraction is a casual hit, an exclamation mark a warm one.
+    that pole have and all other material has not. A contraction that is in no casual pair is a casual hit; an exclamation mark is a
+    warm one, unless its sentence is casual and shows no warmth in its words.
     """
-    hits = dict.fromkeys((pole for poles in POLES.values() for pole in poles), 0.0)
+    hits: Counter[str | None] = Counter()
     for line in text.split("\n"):
-        for sentence in re.split(r"(?<=[.!?:])\s+", line):
-            for pair in _pairs(words(sentence)):
-                if (pole := _markers().get(pair)) is not None:
-                    hits[pole] += 1
-    hits["casual"] += len(_CONTRACTION.findall(text))
-    hits["warm"] += text.count("!")
+        for sentence in _PART.split(line):
+            tokens = words(sentence)
+            poles = [*map(_markers().get, _pairs(tokens)), None]
+            shown = Counter(poles)
+            shown["casual"] += sum(
+                "'" in token and _CONTRACTION.fullmatch(token) is not None and "casual" not in poles[k : k + 2]
+                for k, token in enumerate(tokens)
+            )
+            if shown["warm"] or not shown["casual"]:
+                shown["warm"] += sentence.count("!")
+            hits.update(shown)
     return {axis: math.tanh((hits[high] - hits[low]) / _HALF) for axis, (high, low) in POLES.items()}
 
 
@@ -53,3 +63,23 @@ def _markers() -> dict[tuple[str, str], str]:
                     owners.setdefault(pair, set()).add("fact")
     poles = {pole for both in POLES.values() for pole in both}
     return {pair: next(iter(names)) for pair, names in owners.items() if len(names) == 1 and names <= poles}
+
+
+@cache
+def rude() -> frozenset[tuple[str, ...]]:
+    """Return the words of every rude sentence, about every topic."""
+    names = [name for topic in topics() for name in topic.names]
+    filled = (p.replace("{topic}", name) for p in phrases()["rude"]["any"] for name in (names if "{" in p else [""]))
+    return frozenset(tuple(words(part)) for text in filled for part in sentences(text))
+
+
+@cache
+def lexicon() -> frozenset[str]:
+    """Return every word of the material."""
+    texts = [phrase for banks in phrases().values() for bank in banks.values() for phrase in bank]
+    texts += [*person_names(), *vocabulary(), "Question Answer 1 2 3 4"]
+    for topic in topics():
+        texts += [*topic.names, "".join(part[:1].upper() + part[1:] for part in topic.name.replace("'", "").split())]
+        texts += [f.statement(w, v) for f in topic.facts for w in range(2) for v in range(3)]
+        texts += [f.question for f in topic.facts]
+    return frozenset(word for text in texts for word in words(text))

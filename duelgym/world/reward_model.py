@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 VOCABULARY = 3072
 CONTEXT = 192
-PROMPTS_A_BATCH = 16
+PROMPTS_A_BATCH = 8
 EACH = 4
 SHARPNESS = 2.0
 _CHUNK = 1024
@@ -29,7 +29,7 @@ _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
 def train_reward_model(
     out: Path,
     *,
-    steps: int = 3600,
+    steps: int = 6000,
     seed: int = 1,
     threads: int = 2,
     tokenizer_texts: int = 30_000,
@@ -40,11 +40,12 @@ def train_reward_model(
     BERT with 6 layers of width 192 (2.9 million parameters, a tokenizer of its own; Devlin et al. 2019) and one output for each of
     :data:`~duelgym.world.rubric.ATTRIBUTES`. For two answers to one prompt and attribute k with rubric values a and b, the label
     is that of a Bradley-Terry rater, P(first) = 1 / (1 + exp(-2 (a - b) / s_k)), where s_k is the standard deviation of the attribute between
-    answers to one prompt; the loss is the cross-entropy to that probability, over all pairs of 4 answers and all attributes.
+    answers to one prompt; the loss is the cross-entropy to that probability, over all pairs of 4 answers and all attributes. The
+    fourth answer is the third with every fact stated falsely: pairs that differ in nothing but truth.
 
     Args:
         out: directory to write.
-        steps: batches of 16 prompts with 4 answers each.
+        steps: batches of 8 prompts with 4 answers each.
         seed: of material, weights and order.
         threads: for torch.
         tokenizer_texts: answers from which the tokenizer is learnt.
@@ -59,7 +60,7 @@ def train_reward_model(
 
     torch.set_num_threads(threads)
     material, order, weights, scale_rng = np.random.default_rng(seed).spawn(4)
-    stream = ((d.instruction.text, d.responses) for d in demonstrations(material, each=EACH))
+    stream = ((d.instruction.text, d.responses) for d in demonstrations(material, each=EACH - 1, twin=True))
     sample = islice(stream, tokenizer_texts // EACH)
     tokenizer = byte_pair_tokenizer(
         (text for prompt, responses in sample for text in (prompt, *responses)),
@@ -68,6 +69,7 @@ def train_reward_model(
         cls_token="[CLS]",
         sep_token="[SEP]",
         unk_token="[UNK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
         model_max_length=CONTEXT,
     )
     _pair_template(tokenizer)
@@ -116,7 +118,7 @@ def train_reward_model(
         model,
         batch_loss,
         steps=steps,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         describe="reward model",
         report=lambda step: _line(agreement(model, tokenizer, seed=step)),
     )

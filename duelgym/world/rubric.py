@@ -9,8 +9,8 @@ from functools import cache, lru_cache
 
 from duelgym.world.claims import Claim, claims, sentences, stated_value
 from duelgym.world.demonstrations import phrases
-from duelgym.world.instructions import Instruction, parse_instruction, person_names, vocabulary
-from duelgym.world.manners import manners
+from duelgym.world.instructions import Instruction, parse_instruction, person_names
+from duelgym.world.manners import lexicon, manners, rude
 from duelgym.world.topics import topics, words
 
 ATTRIBUTES = ("helpful", "true", "formed", "clean", "detail", "formality", "confidence", "warmth")
@@ -32,7 +32,7 @@ CRITERIA = {
 }
 """Criterion -> the attribute to which it belongs, and its weight there. Criteria that a prompt does not raise have no weight for it."""
 
-_LIST_MARK = re.compile(r"^(?:\d+[.)]|[-*])\s")
+_LIST_MARK = re.compile(r"^(?:\d[.)]|[-*])\s")
 _SPEAKER = re.compile(r"^[A-Z][\w'-]*: \S")
 _HASHTAG = re.compile(r"#\w+\s*$")
 _TONES = {
@@ -51,7 +51,7 @@ class Marks:
     Attributes:
         met: for each criterion of :data:`CRITERIA` whether it is met; None where the prompt does not raise it.
         attributes: for each of :data:`ATTRIBUTES` a number: the first four in [0, 1] (weighted share of the criteria met), ``detail`` in
-            (0, 1) (1 - exp(-words / 20)), the manners in (-1, 1).
+            [0, 1] (1 - exp(-words / 20)), the manners in [-1, 1]. An answer without words meets nothing and is 0 in the first four.
     """
 
     met: dict[str, bool | None]
@@ -67,6 +67,8 @@ def mark(prompt: str, response: str) -> Marks:
     """
     reading = _Reading(parse_instruction(prompt), response)
     met = {name: getattr(reading, name)() for name in CRITERIA}
+    if not reading.tokens:
+        met = {name: None if good is None else False for name, good in met.items()}
     shares = {}
     for attribute in ATTRIBUTES[:4]:
         raised = [
@@ -133,7 +135,7 @@ class _Reading:
         return given == self.asked.count
 
     def format(self) -> bool | None:
-        numbered = [line for line in self.lines if re.match(r"\d+\. ", line)]
+        numbered = [line for line in self.lines if re.match(r"\d\. ", line)]
         dashes = [line for line in self.lines if line.startswith("- ")]
         match self.asked.task:
             case "numbered":
@@ -144,10 +146,9 @@ class _Reading:
             case "facts" | "reasons" | "explain" | "question" | "check" | "compare" | "rewrite":
                 return not numbered and not dashes
             case "headline":
-                return len(self.lines) == 1 and not self.text.endswith(".") and len(self.tokens) <= 20
+                return len(self.lines) == 1 and not self.text.endswith(".") and len(self.tokens) <= 25
             case "note":
-                signed = len(self.lines) >= 3 and len(self.lines[-1].split()) <= 6
-                return signed and self.lines[-1].split()[-1] in person_names() and len(self.lines[0].split()) <= 8
+                return len(self.lines) >= 3 and self._greets() and self._signed()
             case "quiz":
                 return (
                     len(self.lines) == 2
@@ -181,37 +182,53 @@ class _Reading:
         if asked.keyword is not None:
             wishes.append(asked.keyword.lower() in self.tokens)
         if asked.question_end:
-            wishes.append(self.text.endswith("?"))
+            said = self.lines[:-1] if self._signed() else self.lines
+            wishes.append(bool(said) and said[-1].endswith("?"))
         if asked.no_exclamation:
             wishes.append("!" not in self.text)
         return all(wishes) if wishes else None
 
     def no_repetition(self) -> bool:
+        """Whether no sentence and no fact comes twice, no word three times in a row, and no five words in a row twice.
+
+        Five words (a name of the topic is one) are compared within a sentence, and among the sentences that state no fact: different facts may be worded
+        and introduced alike, an answer may take up its question, and a myth and its correction may differ in a word only.
+        """
         bodies = [tuple(words(sentence)) for sentence in self.sentences]
-        # A myth and its correction may differ in a word only.
-        runs = [tuple(self.tokens[k : k + 5]) for k in range(len(self.tokens) - 4)] if self.asked.task != "myth" else []
+        names = "|".join(sorted((" ".join(words(name)) for name in topics()[self.asked.topic].names), key=len)[::-1])
+        said = [re.sub(names, "it", " ".join(body)).split() for body in bodies]
+        stating = {claim.sentence for claim in self.claims}
+        runs = [(k if k in stating else -1, *s[j : j + 5]) for k, s in enumerate(said) for j in range(len(s) - 4)]
         about = [(claim.topic, claim.fact) for claim in self._asserted()]
-        return all(len(set(group)) == len(group) for group in (bodies, runs, about))
+        stuck = any(len(set(self.tokens[k : k + 3])) == 1 for k in range(len(self.tokens) - 2))
+        return not stuck and all(len(set(group)) == len(group) for group in (bodies, runs, about))
 
     def complete(self) -> bool:
-        if not self.text:
-            return False
+        """Whether it ends as it should: a headline, which has no full stop, must tell a fact to its end."""
         if self.asked.task == "headline":
-            return len(self.tokens) >= 3
-        if self.asked.task == "note" and self.lines[-1].split()[-1] in person_names():
-            return True
-        return self.text[-1] in ".!?" or _HASHTAG.search(self.text) is not None
+            return any(claim.value is not None for claim in self.claims)
+        return self._signed() or self.text[-1:] in (".", "!", "?") or _HASHTAG.search(self.text) is not None
 
     def polite(self) -> bool:
-        return not any(tuple(words(sentence)) in _rude() for sentence in self.sentences)
+        return not any(tuple(words(sentence)) in rude() for sentence in self.sentences)
 
     def readable(self) -> bool:
-        return bool(self.tokens) and all(word in _lexicon() for word in self.tokens)
+        return bool(self.tokens) and all(word in lexicon() for word in self.tokens)
 
     def _mentions(self, topic: int) -> bool:
         text = " ".join(self.tokens)
         named = any(re.search(rf"\b{re.escape(word)}\b", text) for word in topics()[topic].words)
         return named or any(claim.topic == topic for claim in self.claims) or self._short_answer() is not None
+
+    def _greets(self) -> bool:
+        """Whether the first line names the person who is written to, and does not tell a fact yet."""
+        named = self.asked.person is not None and words(self.asked.person)[-1] in words(self.lines[0])
+        return named and all(claim.sentence >= len(sentences(self.lines[0])) for claim in self.claims)
+
+    def _signed(self) -> bool:
+        """Whether it is a note that ends with a name."""
+        last = self.lines[-1].split() if self.asked.task == "note" and self.lines else []
+        return 0 < len(last) <= 6 and last[-1] in person_names()
 
     def _asserted(self) -> list[Claim]:
         """Return the claims without the false belief that an answer was asked to put right."""
@@ -241,20 +258,3 @@ class _Reading:
 @cache
 def _openings(kind: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words(part)) for bank in phrases()[kind].values() for p in bank for part in sentences(p))
-
-
-@cache
-def _rude() -> frozenset[tuple[str, ...]]:
-    return frozenset(tuple(words(part)) for p in phrases()["rude"]["any"] for part in sentences(p))
-
-
-@cache
-def _lexicon() -> frozenset[str]:
-    """Return every word of the material."""
-    texts = [phrase for banks in phrases().values() for bank in banks.values() for phrase in bank]
-    texts += [*person_names(), *vocabulary(), "Question Answer 1 2 3 4"]
-    for topic in topics():
-        texts += [*topic.names, "".join(part[:1].upper() + part[1:] for part in topic.name.replace("'", "").split())]
-        texts += [f.statement(w, v) for f in topic.facts for w in range(2) for v in range(3)]
-        texts += [f.question for f in topic.facts]
-    return frozenset(word for text in texts for word in words(text))

@@ -59,20 +59,21 @@ def fit(
     batch_loss: Callable[[int], torch.Tensor],
     *,
     steps: int,
-    learning_rate: float,
-    weight_decay: float = 0.05,
+    learning_rate: float = 3e-3,
     describe: str,
     report: Callable[[int], str] | None = None,
     report_every: int = 500,
 ) -> None:
-    """Train by AdamW with gradients clipped at norm 1: rate rises over 2 % of the steps and falls by a cosine to 2 %.
+    """Train with gradients clipped at norm 1; the rate rises over 2 % of the steps and falls by a cosine to 2 %.
+
+    The matrices between embeddings and head are trained by Muon (Jordan et al. 2024; Liu et al. 2025 for the rate's scale, which is
+    that of AdamW), which here needs about half the examples; everything else by AdamW (Loshchilov and Hutter 2019).
 
     Args:
-        model: trained in place, in bfloat16 where that is safe (autocast).
+        model: trained in place.
         batch_loss: step -> loss of that step's batch.
         steps: how many.
         learning_rate: the highest.
-        weight_decay: of matrices; vectors have none.
         describe: shown before the progress bar.
         report: step -> a line for the terminal, every ``report_every`` steps.
         report_every: see there.
@@ -80,25 +81,27 @@ def fit(
     import torch
     from tqdm import tqdm
 
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    inner: list[torch.nn.Parameter] = []
+    outer: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        edge = "embed" in name or name.startswith(("lm_head", "classifier"))
+        (outer if edge or parameter.dim() != 2 else inner).append(parameter)
+    optimizers = [
+        torch.optim.Muon(inner, lr=learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, lr=learning_rate, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
-    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
     warm = max(1, steps // 50)
     model.train()
     for step in tqdm(range(steps), desc=describe, disable=None, mininterval=1.0):
         done = min(1.0, step / steps)
         rate = min((step + 1) / warm, 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * rate
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = batch_loss(step)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        batch_loss(step).backward()
+        torch.nn.utils.clip_grad_norm_([*inner, *outer], 1.0)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if report is not None and (step + 1) % report_every == 0:
             model.eval()
             tqdm.write(f"step {step + 1}: {report(step)}")

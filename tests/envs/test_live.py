@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from duelgym.envs.problem import build_problem
+from duelgym.envs.problems import build_problem
 from duelgym.errors import DuelgymError, SpecificationError
 
 PROMPTS = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND, PREFERENCE_TIE
 from duelgym.envs.duel import DuelEnv
-from duelgym.envs.problem import Problem, build_problem
+from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.session import DuelSession, drawn_preferences
 from duelgym.errors import SpecificationError
 from duelgym.generators import GaussianFeatures, PoolReplay

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from duelgym.envs.problem import Problem
+from duelgym.envs.problems import Problem
 from duelgym.envs.session import DuelSession
 from duelgym.generators import Questions
 

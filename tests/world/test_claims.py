@@ -8,13 +8,7 @@ from duelgym.world.claims import Claim, claims, sentences, stated_value
 from duelgym.world.topics import Fact, topics, topics_by_name
 
 OCTOPUS, BEES = topics_by_name()["octopuses"], topics_by_name()["honey bees"]
-TWINS = {
-    "No animal in the ocean is larger than the blue whale.",
-    "The Moon has weaker gravity than the Earth.",
-    "The Moon has stronger gravity than the Earth.",
-    "How does gravity on the moon compare with gravity on Earth?",
-}
-"""What two topics word in the same way, but for capitals."""
+GREAT_WALL = topics_by_name()["the Great Wall of China"]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +17,14 @@ TWINS = {
         ("An octopus has three hearts.", [(OCTOPUS, 0, 0, 0)]),
         ("An octopus has two hearts.", [(OCTOPUS, 0, 1, 0)]),
         ("Nine hearts pump blood through an octopus.", [(OCTOPUS, 0, 2, 0)]),
-        ("An octopus has purple hearts.", [(OCTOPUS, 0, None, 0)]),
+        ("An octopus has purple hearts.", []),  # two content words and no value
+        ("Purple hearts pump blood through an octopus.", [(OCTOPUS, 0, None, 0)]),
+        ("There is more about how the Great Wall was built out there.", []),  # one content word besides the topic's
+        ("The Great Wall was built to keep out rabbits.", [(GREAT_WALL, 1, None, 0)]),
+        ("Three hearts octopus through pump an blood.", []),  # scrambled
+        ("Blood pump hearts through an octopus three.", []),
+        ("Nectar make honey bees honey from.", []),
+        ("1969. Honey bees make honey from nectar.", [(BEES, 0, 0, 1)]),  # a year is no list mark
         ("An octopus has hearts, three say.", [(OCTOPUS, 0, None, 0)]),  # not where the slot is
         ("How many hearts does an octopus have? Three.", [(OCTOPUS, 0, 0, 1)]),
         ("Question: How many hearts does an octopus have?\nAnswer: Nine!", [(OCTOPUS, 0, 2, 1)]),
@@ -62,7 +63,7 @@ def test_every_statement_of_the_material_is_recognised():
                     statement = fact.statement(w, v)
                     if claims(statement) != [Claim(t, f, v, 0)]:
                         missed.add(statement)
-    assert missed <= TWINS
+    assert not missed
 
 
 def test_every_question_followed_by_a_bare_value_is_recognised():
@@ -73,7 +74,7 @@ def test_every_question_followed_by_a_bare_value_is_recognised():
                 answer = f"{fact.values[v][:1].upper()}{fact.values[v][1:]}."
                 if claims(f"{fact.question}\n{answer}") != [Claim(t, f, v, 1)]:
                     missed.add(fact.question)
-    assert missed <= TWINS
+    assert not missed
 
 
 @settings(deadline=None)

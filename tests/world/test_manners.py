@@ -22,6 +22,12 @@ PLAIN = dict.fromkeys(POLES, 0.0)
         ("Honey bees make honey from nectar!", {"warmth": tanh(1 / 4)}),
         ("Honey bees make honey!! From nectar!", {"warmth": tanh(3 / 4)}),
         ("Bees don't sleep.", {"formality": -tanh(1 / 4)}),
+        (
+            "It's wild, folks, bees sleep.",
+            {"formality": -tanh(3 / 4)},
+        ),  # "it's", it's wild, wild folks: no more for "It's"
+        ("Okay, bees sleep!", {"formality": -tanh(1 / 4)}),  # casual, not warm
+        ("Okay, bees sleep. Bees make honey!", {"formality": -tanh(1 / 4), "warmth": tanh(1 / 4)}),
         ("The queen's hive.", {}),  # a possessive is no contraction
         # "" bees, bees sleep, sleep Certainly: as the first word of a sentence "Certainly" is bold, elsewhere it is nothing.
         ("Certainly, bees sleep.", {"confidence": tanh(1 / 4)}),

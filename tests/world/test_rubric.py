@@ -80,6 +80,34 @@ MET_AND_MISSED = [
     ("wording", f"{ABOUT} Do not use exclamation marks.", HEARTS, f"{HEARTS} Wow!"),
     ("no_repetition", ABOUT, f"{HEARTS} {ARMS}", f"{HEARTS} {ARMS} {HEARTS}"),
     ("no_repetition", ABOUT, HEARTS, "An octopus has three hearts. Three hearts pump blood through an octopus."),
+    ("no_repetition", QUIZ, f"Question: How many hearts does an octopus have?\nAnswer: {HEARTS}", "The the the bees."),
+    (
+        "no_repetition",
+        "Give two reasons why people find octopuses interesting.",
+        f"For example, people enjoy hearing that {HEARTS} For example, people enjoy hearing that {ARMS}",
+        "An octopus has three hearts and an octopus has three hearts.",
+    ),
+    (
+        "no_repetition",
+        "Tell me a little about the game of football.",
+        "Here is a word about the game of football. There is more about the game of football.",
+        "Here you see what I like. And here you see what I like most.",
+    ),
+    (
+        "format",
+        "Write a short note to the new student about octopuses.",
+        f"It is so good to write to you, New student!\n{HEARTS}\nYours, Tara",
+        f"Dear all,\n{HEARTS}\nYours, Tara",
+    ),
+    ("format", NOTE, f"Dear Grandma Lily,\n{HEARTS}\nYours, Tara", f"Grandma Lily, {HEARTS}\n{ARMS}\nYours, Tara"),
+    ("format", ASKED, "1969. An octopus has three.", "1. An octopus has three."),
+    (
+        "wording",
+        f"{NOTE} End with a question.",
+        "Dear Lily,\nDid you know?\nYours, Tara",
+        "Dear Lily?\nYes.\nYours, Tara",
+    ),
+    ("complete", HEADLINE, "An Octopus Has Three Hearts", "Breaking News: An Octopus Has"),
     ("complete", ABOUT, HEARTS, "An octopus has three"),
     ("complete", HEADLINE, "An Octopus Has Three Hearts", "An Octopus"),
     ("polite", ABOUT, HEARTS, f"What a foolish question. {HEARTS}"),
@@ -136,14 +164,14 @@ def test_truth_is_a_share():
 def test_the_empty_answer():
     marks = mark(ABOUT, "")
     missed = {name for name, good in marks.met.items() if good is False}
-    assert missed == {"on_topic", "answers", "true", "complete", "readable"}
-    assert marks.attributes["helpful"] == marks.attributes["true"] == marks.attributes["detail"] == 0.0
+    assert missed == {name for name in CRITERIA if name not in ("count", "tone", "length", "wording")}
+    assert set(marks.attributes.values()) == {0.0}
     assert marks == mark(ABOUT, " \n ")
 
 
-@pytest.mark.parametrize("phrase", [phrase for phrase in phrases()["rude"]["any"] if "{topic}" not in phrase])
+@pytest.mark.parametrize("phrase", phrases()["rude"]["any"])
 def test_rudeness_is_noticed(phrase):
-    assert mark(ABOUT, f"{phrase} {HEARTS}").met["polite"] is False
+    assert mark(ABOUT, f"{phrase.replace('{topic}', 'how octopuses live')} {HEARTS}").met["polite"] is False
 
 
 def test_other_prompts_are_refused():

@@ -79,9 +79,7 @@ def test_fit_learns_a_line_and_repeats_itself():
             reported.append(step)
             return "well"
 
-        fit(
-            model, loss, steps=150, learning_rate=0.1, weight_decay=0.0, describe="line", report=report, report_every=50
-        )
+        fit(model, loss, steps=150, learning_rate=0.3, describe="line", report=report, report_every=50)
         assert steps == list(range(150)) and reported == [49, 99, 149]
         return model
 
