@@ -8,5 +8,13 @@ REWARD_MODEL = _FOLDER / "reward_model"
 POOL = _FOLDER / "pool"
 PROMPTS = _FOLDER / "prompts.txt"
 PROJECTION = POOL / "projection.safetensors"
-GENERATOR = {"name": "transformers", "model": "embedded", "pooling": "last", "projection": "embedded"}
+TEMPERATURE, TOP_P = 0.8, 0.95
+GENERATOR = {
+    "name": "transformers",
+    "model": "embedded",
+    "temperature": TEMPERATURE,
+    "top_p": TOP_P,
+    "pooling": "last",
+    "projection": "embedded",
+}
 """How the recorded candidates were generated, and how ``LLMDuelLive-v0`` generates its own."""

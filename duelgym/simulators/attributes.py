@@ -29,7 +29,9 @@ class Weights:
         u = -softplus(-L) + (Σ s_j t_j + Σ_{j<k} m_jk t_j t_k) / (1 + exp(-1 - L)).
 
     So what all like saturates: a response that has enough of it gains nothing by more, one that lacks it loses in proportion;
-    tastes saturate too, interact, and count less the more a response lacks of what all like.
+    tastes saturate too, interact, and count less the more a response lacks of what all like. With T the taste term in
+    brackets, u rises in L everywhere if T is at least -4 (1 - 1/e), about -2.53; below that it falls where
+    T < -(1 + exp(1 + L))² / (exp(1 + L) (1 + exp(L))), a stretch around L = 0.33 that has no upper end once T <= -e.
 
     Attributes:
         liked: v, at least 0.

@@ -18,6 +18,7 @@ from duelgym.simulators.scorers import Scorer
 
 CALIBRATION_PROMPTS = 128
 CALIBRATION_EACH = 10
+"""An even number: they are paired."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,15 @@ def _calibrated(scorer: Scorer, pool: CandidatePool) -> tuple[Population, Float6
     if scorer.specification().get("model") == "embedded":
         return population, calibration_pairs(pool)
     sample = [pool.texts(row) for row in range(min(CALIBRATION_PROMPTS, pool.n_prompts))]
-    values = scorer.score([t.prompt for t in sample], [t.candidates[:CALIBRATION_EACH] for t in sample])
+    each = min(CALIBRATION_EACH, pool.n_candidates // 2 * 2)
+    values = scorer.score([t.prompt for t in sample], [t.candidates[:each] for t in sample])
     order = [scorer.attributes.index(name) for name in population.names]
     spread = np.sqrt(values.var(axis=1, ddof=1).mean(axis=0))[order]
+    if not spread.min() > 0:
+        raise SpecificationError(
+            f"{population.names[int(spread.argmin())]!r} is the same for all responses of the embedded pool, so this scorer "
+            "cannot be put on the raters' scale"
+        )
     population = replace(population, spread=tuple(float(value) for value in spread))
     standardised = population.standardised(values, scorer.attributes)
     return population, standardised.reshape(-1, 2, standardised.shape[2])

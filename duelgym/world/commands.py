@@ -8,20 +8,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from duelgym.assets import TEMPERATURE, TOP_P
+from duelgym.errors import SpecificationError
+
 _Subparsers = argparse._SubParsersAction
 
 
 def add_parser(subparsers: _Subparsers[argparse.ArgumentParser]) -> None:
     """Add ``world`` to a command line."""
-    text = "rebuild the embedded world: its prompts, language model and reward model"
+    text = "rebuild the embedded world: its prompts, models, features and raters"
     world = subparsers.add_parser("world", help=text, description=text)
     actions = world.add_subparsers(metavar="ACTION", required=True)
     _add_prompts(actions)
     _add_samples(actions)
     _add_projection(actions)
+    _add_raters(actions)
     _add_report(actions)
     _add_recipe(actions, "language-model", 6500, run_language_model)
-    reward = _add_recipe(actions, "reward-model", 6000, run_reward_model)
+    reward = _add_recipe(actions, "reward-model", 5000, run_reward_model)
     reward.add_argument(
         "--answers", type=Path, metavar="FILE", help="JSON Lines of prompts with answers to train on as well"
     )
@@ -31,10 +35,10 @@ def _add_prompts(actions: _Subparsers[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "prompts",
         help="draw instructions that no embedded model was trained on",
-        epilog="example: duelgym world prompts --n 1600 --seed 7 --out prompts.txt",
+        epilog="example: duelgym world prompts --n 1625 --seed 8 --out prompts.txt",
     )
-    parser.add_argument("--n", type=int, default=1600, help="how many (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="of the draw (default %(default)s)")
+    parser.add_argument("--n", type=int, default=1625, help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=8, help="of the draw (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="text file, one prompt a line")
     parser.set_defaults(run=run_prompts)
 
@@ -43,11 +47,12 @@ def _add_samples(actions: _Subparsers[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "samples",
         help="print unselected answers of a language model with the rubric's marks, as Markdown",
-        epilog="example: duelgym world samples --n 20 --temperature 1.0",
+        epilog="example: duelgym world samples --n 20 --temperature 0.5",
     )
     parser.add_argument("--model", default=None, metavar="DIR", help="a model directory (default: the embedded one)")
     parser.add_argument("--n", type=int, default=20, help="how many prompts, one answer each (default %(default)s)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of sampling (default %(default)s)")
+    parser.add_argument("--temperature", type=float, default=TEMPERATURE, help="of sampling (default %(default)s)")
+    parser.add_argument("--top-p", type=float, default=TOP_P, help="of sampling (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of prompts and answers (default %(default)s)")
     parser.set_defaults(run=run_samples)
 
@@ -66,6 +71,23 @@ def _add_projection(actions: _Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--seed", type=int, default=11, help="of prompts and answers (default %(default)s)")
     parser.set_defaults(run=run_projection)
+
+
+def _add_raters(actions: _Subparsers[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "raters",
+        help="document the population of raters, on the scale of a small pool recorded beforehand",
+        epilog="example: duelgym world raters pilot --out raters.json",
+    )
+    parser.add_argument("pilot", metavar="DIR", help="a pool of the embedded world, recorded like the one to come")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON file for 'duelgym pool record'")
+    parser.add_argument(
+        "--liked-scale",
+        type=float,
+        default=0.6,
+        help="weight of what all raters like beside that in which they differ (default %(default)s)",
+    )
+    parser.set_defaults(run=run_raters)
 
 
 def _add_report(actions: _Subparsers[argparse.ArgumentParser]) -> None:
@@ -95,13 +117,20 @@ def _add_recipe(
 
 
 def run_prompts(arguments: argparse.Namespace) -> None:
-    """Write prompts."""
+    """Write prompts.
+
+    Raises:
+        SpecificationError: if their number is not positive.
+    """
     import numpy as np
 
+    from duelgym.pools.files import write_whole
     from duelgym.world.corpus import draw_prompts
 
+    if arguments.n < 1:
+        raise SpecificationError(f"--n is {arguments.n}; it must be at least 1")
     prompts = draw_prompts(arguments.n, np.random.default_rng(arguments.seed))
-    arguments.out.write_text("".join(f"{prompt}\n" for prompt in prompts), "utf-8")
+    write_whole(arguments.out, "".join(f"{prompt}\n" for prompt in prompts).encode())
     print(f"{arguments.out}: {len(prompts)} prompts")
 
 
@@ -144,6 +173,17 @@ def run_projection(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {projection.hidden_dim} hidden units to {projection.embedding_dim} features")
 
 
+def run_raters(arguments: argparse.Namespace) -> None:
+    """Write the population."""
+    from duelgym.pools import CandidatePool
+    from duelgym.pools.files import write_whole
+    from duelgym.world.raters import population
+
+    raters = population(CandidatePool.open(arguments.pilot), liked_scale=arguments.liked_scale)
+    write_whole(arguments.out, (json.dumps(raters.specification(), indent=1) + "\n").encode())
+    print(f"{arguments.out}: {len(raters.names)} attributes")
+
+
 def run_report(arguments: argparse.Namespace) -> None:
     """Print the tables."""
     from duelgym.pools import CandidatePool
@@ -156,12 +196,24 @@ def run_samples(arguments: argparse.Namespace) -> None:
     """Print samples."""
     from duelgym.world.samples import samples
 
-    print(samples(arguments.model, n=arguments.n, temperature=arguments.temperature, seed=arguments.seed))
+    print(
+        samples(
+            arguments.model,
+            n=arguments.n,
+            temperature=arguments.temperature,
+            top_p=arguments.top_p,
+            seed=arguments.seed,
+        )
+    )
 
 
 def _recipe(arguments: argparse.Namespace, train: Callable[[], dict[str, object]]) -> None:
+    from duelgym.pools.files import write_whole
+
+    if arguments.steps < 1:
+        raise SpecificationError(f"--steps is {arguments.steps}; it must be at least 1")
     begun = time.monotonic()
     report = train()
     report |= {"steps": arguments.steps, "seed": arguments.seed, "minutes": round((time.monotonic() - begun) / 60, 1)}
-    (arguments.out / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    write_whole(arguments.out / "training.json", (json.dumps(report, indent=1) + "\n").encode())
     print(json.dumps(report))

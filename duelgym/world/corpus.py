@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ def held_out(prompt: str) -> bool:
 
 
 def demonstrations(
-    rng: np.random.Generator, *, each: int = 1, kept: bool = False, twin: bool = False
+    rng: np.random.Generator, *, each: int = 1, kept: bool = False, twins: Sequence[str] = ()
 ) -> Iterator[Demonstrations]:
     """Yield instructions with answers without end.
 
@@ -41,20 +41,20 @@ def demonstrations(
         rng: all draws come from it.
         each: answers to every instruction, by different authors.
         kept: give the instructions that are held out, instead of the others.
-        twin: end with the last answer once more, with every fact stated falsely.
+        twins: faults (see :func:`demonstrate`) with which the last answer is given once more.
     """
     while True:
         instruction = draw_instruction(rng)
         if held_out(instruction.text) == kept:
             answers = [demonstrate(instruction, rng) for _ in range(each - 1)]
             seed = int(rng.integers(2**63))
-            for mistaken in (False, True)[: 1 + twin]:
-                answers.append(demonstrate(instruction, np.random.default_rng(seed), mistaken=mistaken))
+            for fault in (None, *twins):
+                answers.append(demonstrate(instruction, np.random.default_rng(seed), fault=fault))
             yield Demonstrations(instruction, tuple(answers))
 
 
 def draw_prompts(n: int, rng: np.random.Generator) -> list[str]:
-    """Return n different prompts that no embedded model was trained on."""
+    """Return n different prompts that no embedded model was trained on: of some hundred thousand, so n cannot be much larger."""
     found: dict[str, None] = {}
     while len(found) < n:
         text = draw_instruction(rng).text

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from duelgym.world.instructions import Instruction, lowered, person_names
+from duelgym.world.phrases import phrases
 from duelgym.world.topics import Fact, Topic, topics
 
 WORDS_AIMED_AT = 34
@@ -57,7 +55,7 @@ def draw_author(rng: np.random.Generator) -> Author:
 
 
 def demonstrate(
-    instruction: Instruction, rng: np.random.Generator, author: Author | None = None, *, mistaken: bool = False
+    instruction: Instruction, rng: np.random.Generator, author: Author | None = None, *, fault: str | None = None
 ) -> str:
     """Return one answer to an instruction.
 
@@ -65,25 +63,26 @@ def demonstrate(
         instruction: what is asked.
         rng: all draws come from it.
         author: who answers; None draws one.
-        mistaken: state every fact falsely; from the same draws, all else stays as it would have been.
+        fault: ``"false"``: every fact is stated falsely; ``"elsewhere"``: another topic is written about. From the same draws, all
+            else stays much as it would have been.
     """
-    return _Writer(instruction, draw_author(rng) if author is None else author, rng, mistaken).write()
+    return _Writer(instruction, draw_author(rng) if author is None else author, rng, fault).write()
 
 
 class _Writer:
     """Writes one answer: decides which slips to make, says the facts, dresses them, and holds to the wishes."""
 
-    def __init__(self, instruction: Instruction, author: Author, rng: np.random.Generator, mistaken: bool) -> None:
+    def __init__(self, instruction: Instruction, author: Author, rng: np.random.Generator, fault: str | None) -> None:
         self.asked = instruction
         self.rng = rng
-        self.mistaken = mistaken
+        self.mistaken = fault == "false"
         self.carelessness = author.carelessness
         self.toned = instruction.tone is not None and not self.slips(0.25)
         if self.toned and instruction.tone is not None:
             author = Author(**{**author.__dict__, **_TONE_MANNERS[instruction.tone]})
         self.author = author
         other = int(rng.integers(len(topics())))
-        self.topic: Topic = topics()[other if self.slips(0.07) else instruction.topic]
+        self.topic: Topic = topics()[other if self.slips(0.07) or fault == "elsewhere" else instruction.topic]
         self.on_topic = self.topic is topics()[instruction.topic]
         self.left = [int(k) for k in rng.permutation(len(self.topic.facts))]
         self.used: set[str] = set()
@@ -370,18 +369,6 @@ class _Writer:
         own = "#" + "".join(word[:1].upper() + word[1:] for word in self.topic.name.replace("'", "").split())
         tags = [own] if self.chance(0.6) else [own, self.pick(phrases()["hashtag"]["any"])]
         return body if self.slips(0.15) else f"{body} {' '.join(tags)}"
-
-
-@cache
-def phrases() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return kind -> manner -> phrases; kinds without manners have the one manner ``any``."""
-    loaded = tomllib.loads((files("duelgym.world") / "material" / "phrases.toml").read_text("utf-8"))
-    return {
-        kind: {manner: tuple(phrases) for manner, phrases in banks.items()}
-        if isinstance(banks, dict)
-        else {"any": tuple(banks)}
-        for kind, banks in loaded.items()
-    }
 
 
 def _join(before: list[str], body: list[str], after: list[str], separator: str) -> str:

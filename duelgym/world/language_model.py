@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 VOCABULARY = 3072
 CONTEXT = 192
 LONGEST = 128
-BATCH = 32
-_CHUNK = 2048
-_HELD_OUT = 2000
 
 
 def train_language_model(
-    out: Path, *, steps: int = 6500, seed: int = 0, threads: int = 2, tokenizer_texts: int = 30_000
+    out: Path,
+    *,
+    steps: int = 6500,
+    seed: int = 0,
+    threads: int = 2,
+    tokenizer_texts: int = 30_000,
+    batch: int = 32,
+    chunk: int = 2048,
+    held_out: int = 2000,
 ) -> dict[str, Any]:
     """Train the embedded language model and write it in transformers format.
 
@@ -33,13 +38,16 @@ def train_language_model(
 
     Args:
         out: directory to write.
-        steps: batches of 32 demonstrations.
+        steps: batches of demonstrations.
         seed: of material, weights and order.
         threads: for torch.
         tokenizer_texts: demonstrations from which the tokenizer is learnt.
+        batch: demonstrations in a batch.
+        chunk: demonstrations that are sorted by length together, a multiple of ``batch``.
+        held_out: instructions of the held-out loss.
 
     Returns:
-        ``held_out_loss`` in nats a token on answers to 2 000 instructions that were never trained on, and ``parameters``.
+        ``held_out_loss`` in nats a token on answers to instructions that were never trained on, and ``parameters``.
     """
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -79,11 +87,11 @@ def train_language_model(
     def examples(shown: Any, n: int) -> list[tuple[list[int], int]]:
         return [encode(tokenizer, d.instruction.text, d.responses[0]) for d in islice(shown, n)]
 
-    def loss_of(batch: Sequence[tuple[list[int], int]]) -> tuple[torch.Tensor, int]:
-        longest = max(len(ids) for ids, _ in batch)
-        ids = torch.full((len(batch), longest), pad)
-        answers = torch.zeros((len(batch), longest), dtype=torch.bool)
-        for row, (tokens, begin) in enumerate(batch):
+    def loss_of(shown: Sequence[tuple[list[int], int]]) -> tuple[torch.Tensor, int]:
+        longest = max(len(ids) for ids, _ in shown)
+        ids = torch.full((len(shown), longest), pad)
+        answers = torch.zeros((len(shown), longest), dtype=torch.bool)
+        for row, (tokens, begin) in enumerate(shown):
             ids[row, : len(tokens)] = torch.tensor(tokens)
             answers[row, begin : len(tokens)] = True
         # Padding stands on the right and attention is causal, so no mask is needed.
@@ -95,20 +103,20 @@ def train_language_model(
 
     def batch_loss(step: int) -> torch.Tensor:
         if not queue:
-            chunk = examples(stream, _CHUNK)
-            shuffled = order.permutation(_CHUNK // BATCH).tolist()
+            fresh = examples(stream, chunk)
+            shuffled = order.permutation(chunk // batch).tolist()
             queue.extend(
-                [chunk[k] for k in rows]
-                for rows in length_sorted_batches([len(ids) for ids, _ in chunk], BATCH, shuffled)
+                [fresh[k] for k in rows]
+                for rows in length_sorted_batches([len(ids) for ids, _ in fresh], batch, shuffled)
             )
         return loss_of(queue.pop())[0]
 
-    kept = examples(demonstrations(held, kept=True), _HELD_OUT)
+    kept = examples(demonstrations(held, kept=True), held_out)
 
     def held_out_loss() -> float:
         total, n_tokens = 0.0, 0
         with torch.inference_mode():
-            for rows in length_sorted_batches([len(ids) for ids, _ in kept], BATCH, range(len(kept))):
+            for rows in length_sorted_batches([len(ids) for ids, _ in kept], batch, range(len(kept))):
                 loss, n = loss_of([kept[k] for k in rows])
                 total, n_tokens = total + float(loss) * n, n_tokens + n
         return total / n_tokens

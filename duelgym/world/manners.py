@@ -8,8 +8,8 @@ from collections import Counter
 from functools import cache
 
 from duelgym.world.claims import sentences
-from duelgym.world.demonstrations import phrases
 from duelgym.world.instructions import person_names, vocabulary
+from duelgym.world.phrases import phrases
 from duelgym.world.topics import topics, words
 
 POLES = {"formality": ("formal", "casual"), "confidence": ("bold", "cautious"), "warmth": ("warm", "blunt")}

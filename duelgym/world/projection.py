@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Float32
 
+from duelgym.assets import TEMPERATURE, TOP_P
 from duelgym.errors import SpecificationError
 from duelgym.generators.projection import Projection
 
@@ -78,8 +79,8 @@ def hidden_states(
             np.full(len(some), each),
             rng.integers(2**63, size=len(some) * each),
             ends=model.ends,
-            temperature=1.0,
-            top_p=1.0,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
             max_new_tokens=48,
         )
         last = pooling == "last"

@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 VOCABULARY = 3072
 CONTEXT = 192
-PROMPTS_A_BATCH = 8
 EACH = 4
 SHARPNESS = 2.0
-_CHUNK = 1024
 _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
 
 
 def train_reward_model(
     out: Path,
     *,
-    steps: int = 6000,
+    steps: int = 5000,
     seed: int = 1,
     threads: int = 2,
     tokenizer_texts: int = 30_000,
     extra: Path | None = None,
+    batch: int = 8,
+    chunk: int = 1024,
+    spread_prompts: int = 2000,
 ) -> dict[str, Any]:
     """Train the embedded reward model and write it in transformers format (``AutoModelForSequenceClassification``).
 
@@ -41,16 +42,20 @@ def train_reward_model(
     :data:`~duelgym.world.rubric.ATTRIBUTES`. For two answers to one prompt and attribute k with rubric values a and b, the label
     is that of a Bradley-Terry rater, P(first) = 1 / (1 + exp(-2 (a - b) / s_k)), where s_k is the standard deviation of the attribute between
     answers to one prompt; the loss is the cross-entropy to that probability, over all pairs of 4 answers and all attributes. The
-    fourth answer is the third with every fact stated falsely: pairs that differ in nothing but truth.
+    last two answers are the second once more, with every fact stated falsely and about another topic: pairs that differ in truth
+    or topic and in little else.
 
     Args:
         out: directory to write.
-        steps: batches of 8 prompts with 4 answers each.
+        steps: batches of prompts with 4 answers each.
         seed: of material, weights and order.
         threads: for torch.
         tokenizer_texts: answers from which the tokenizer is learnt.
         extra: JSON Lines of ``{"prompt": …, "responses": […]}``, for instance of the language model's own answers; every second
             batch is then made of them.
+        batch: prompts in a batch.
+        chunk: prompts that are sorted by length together.
+        spread_prompts: prompts on whose answers the constants s_k are measured.
 
     Returns:
         the constants s_k and ``parameters``.
@@ -60,7 +65,7 @@ def train_reward_model(
 
     torch.set_num_threads(threads)
     material, order, weights, scale_rng = np.random.default_rng(seed).spawn(4)
-    stream = ((d.instruction.text, d.responses) for d in demonstrations(material, each=EACH - 1, twin=True))
+    stream = ((d.instruction.text, d.responses) for d in demonstrations(material, each=2, twins=("false", "elsewhere")))
     sample = islice(stream, tokenizer_texts // EACH)
     tokenizer = byte_pair_tokenizer(
         (text for prompt, responses in sample for text in (prompt, *responses)),
@@ -89,28 +94,28 @@ def train_reward_model(
     with torch.random.fork_rng():
         model = BertForSequenceClassification(config)
     initialise(model, int(weights.integers(2**63)))
-    spread = attribute_spread(islice(demonstrations(scale_rng, each=EACH), 2000))
+    spread = attribute_spread(islice(demonstrations(scale_rng, each=EACH), spread_prompts))
     first, second = torch.triu_indices(EACH, EACH, offset=1)
 
     def batches(source: Iterator[tuple[str, tuple[str, ...]]]) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
         while True:
-            chunk = list(islice(source, _CHUNK))
-            lengths = [len(prompt) + max(map(len, responses)) for prompt, responses in chunk]
-            shuffled = order.permutation(-(-len(chunk) // PROMPTS_A_BATCH)).tolist()
-            for rows in length_sorted_batches(lengths, PROMPTS_A_BATCH, shuffled):
-                yield [chunk[k] for k in rows]
+            fresh = list(islice(source, chunk))
+            lengths = [len(prompt) + max(map(len, responses)) for prompt, responses in fresh]
+            shuffled = order.permutation(-(-len(fresh) // batch)).tolist()
+            for rows in length_sorted_batches(lengths, batch, shuffled):
+                yield [fresh[k] for k in rows]
 
     sources = [batches(stream)] + ([batches(_recorded(extra, order))] if extra is not None else [])
 
     def batch_loss(step: int) -> torch.Tensor:
-        batch = next(sources[step % len(sources)])
-        pairs = [(prompt, response) for prompt, responses in batch for response in responses]
+        asked = next(sources[step % len(sources)])
+        pairs = [(prompt, response) for prompt, responses in asked for response in responses]
         values = torch.tensor([[mark(*pair).attributes[name] for name in ATTRIBUTES] for pair in pairs])
         encoded = tokenizer(
             [p for p, _ in pairs], [r for _, r in pairs], padding=True, truncation=True, return_tensors="pt"
         )
-        scores = model(**encoded).logits.float().view(len(batch), EACH, -1)
-        values = (values / torch.tensor(spread)).view(len(batch), EACH, -1)
+        scores = model(**encoded).logits.float().view(len(asked), EACH, -1)
+        values = (values / torch.tensor(spread)).view(len(asked), EACH, -1)
         target = torch.sigmoid(SHARPNESS * (values[:, first] - values[:, second])).float()
         return torch.nn.functional.binary_cross_entropy_with_logits(scores[:, first] - scores[:, second], target)
 

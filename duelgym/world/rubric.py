@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from duelgym.world.claims import Claim, claims, sentences, stated_value
-from duelgym.world.demonstrations import phrases
 from duelgym.world.instructions import Instruction, parse_instruction, person_names
 from duelgym.world.manners import lexicon, manners, rude
+from duelgym.world.phrases import phrases
 from duelgym.world.topics import topics, words
 
 ATTRIBUTES = ("helpful", "true", "formed", "clean", "detail", "formality", "confidence", "warmth")

@@ -10,13 +10,14 @@ from duelgym.world.corpus import draw_prompts
 from duelgym.world.rubric import CRITERIA, mark
 
 
-def samples(model: str | None, *, n: int, temperature: float, seed: int) -> str:
+def samples(model: str | None, *, n: int, temperature: float, top_p: float, seed: int) -> str:
     """Return Markdown: n instructions that the model was not trained on, one answer to each, and what the rubric finds missing.
 
     Args:
         model: a model directory or hub name; None: the embedded model.
         n: how many.
         temperature: of sampling.
+        top_p: likewise.
         seed: of instructions and answers; another temperature gets the same instructions.
 
     Raises:
@@ -26,7 +27,7 @@ def samples(model: str | None, *, n: int, temperature: float, seed: int) -> str:
         raise SpecificationError(f"n is {n}; it must be at least 1")
     prompt_rng, answer_rng = np.random.default_rng(seed).spawn(2)
     prompts = draw_prompts(n, prompt_rng)
-    generator = generator_from_specification({"model": model or "embedded", "temperature": temperature})
+    generator = generator_from_specification({"model": model or "embedded", "temperature": temperature, "top_p": top_p})
     answers = generator.generate(prompts, 1, rng=answer_rng)
     entries = []
     for prompt, (answer,), (reason,) in zip(prompts, answers.texts, answers.finish_reasons, strict=True):

@@ -7,6 +7,7 @@ import pytest
 
 from duelgym.world.corpus import demonstrations, draw_prompts, held_out
 from duelgym.world.instructions import draw_instruction
+from duelgym.world.rubric import mark
 
 
 def test_one_prompt_in_eight_is_held_out():
@@ -33,3 +34,39 @@ def test_prompts_are_different_held_out_and_grow_at_the_end():
     prompts = draw_prompts(60, np.random.default_rng(5))
     assert len(prompts) == len(set(prompts)) == 60 and all(map(held_out, prompts))
     assert draw_prompts(40, np.random.default_rng(5)) == prompts[:40]
+
+
+def _with_twins(*twins):
+    return list(islice(demonstrations(np.random.default_rng(3), each=2, twins=twins), 200))
+
+
+def test_a_twin_is_the_last_answer_with_every_fact_stated_falsely():
+    shown = _with_twins("false")
+    assert shown == _with_twins("false") and all(len(d.responses) == 3 for d in shown)
+    assert [d.responses[:2] for d in shown] == [d.responses for d in _with_twins()]
+    assert np.mean([d.responses[1] != d.responses[2] for d in shown]) > 0.8  # the others were false, or state nothing
+    for d in shown:
+        # A verdict on a claim of another topic comes with a fact that is true: one statement in three, as verdicts count twice.
+        most = 1 / 3 if d.instruction.task == "check" else 0.0
+        assert mark(d.instruction.text, d.responses[2]).attributes["true"] <= most
+    longer = [
+        len(twin.split()) - len(answer.split())
+        for d in shown
+        for _, answer, twin in [d.responses]
+        if d.instruction.task != "check"  # another verdict is another answer
+    ]
+    assert np.mean([abs(gap) <= 2 for gap in longer]) > 0.95  # limits on words may drop a sentence
+
+
+def test_a_twin_is_the_last_answer_about_another_topic():
+    shown = _with_twins("false", "elsewhere")
+    assert [d.responses[:3] for d in shown] == [d.responses for d in _with_twins("false")]
+    marks = [[mark(d.instruction.text, d.responses[k]) for k in (1, 3)] for d in shown]
+    off = [
+        there.met["on_topic"] is False
+        for (_, there), d in zip(marks, shown, strict=True)
+        if d.instruction.task != "check"
+    ]
+    assert np.mean(off) > 0.9  # a rare other topic is the same one, and a verdict fits any claim
+    same = [here.attributes[name] == there.attributes[name] for here, there in marks for name in ("true", "clean")]
+    assert np.mean(same) > 0.9

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from duelgym.world.claims import claims
-from duelgym.world.demonstrations import Author, demonstrate, draw_author, phrases
+from duelgym.world.demonstrations import Author, demonstrate, draw_author
 from duelgym.world.instructions import draw_instruction, parse_instruction
 from duelgym.world.manners import POLES
+from duelgym.world.phrases import phrases
 from duelgym.world.rubric import CRITERIA, mark
 
 N = 600

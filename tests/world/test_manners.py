@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duelgym.world.demonstrations import phrases
 from duelgym.world.manners import POLES, manners
+from duelgym.world.phrases import phrases
 from duelgym.world.topics import topics
 
 PLAIN = dict.fromkeys(POLES, 0.0)

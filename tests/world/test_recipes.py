@@ -1,6 +1,6 @@
 """The recipes, run for a few steps: what they write loads, and a seed decides it."""
 
-from itertools import islice
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,40 +8,29 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from duelgym.world import language_model, reward_model
 from duelgym.world.corpus import ASSISTANT, USER, Demonstrations
 from duelgym.world.instructions import parse_instruction
-from duelgym.world.language_model import encode, train_language_model
+from duelgym.world.language_model import LONGEST, encode, train_language_model
 from duelgym.world.reward_model import attribute_spread, pairwise_accuracy, score, train_reward_model
 from duelgym.world.rubric import ATTRIBUTES
 from duelgym.world.samples import samples
 
 SMALL = {"threads": 1, "tokenizer_texts": 300}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def less_material():
-    """Three steps need no thousands of examples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(language_model, "BATCH", 8)
-        patch.setattr(language_model, "_CHUNK", 16)
-        patch.setattr(language_model, "_HELD_OUT", 16)
-        patch.setattr(reward_model, "PROMPTS_A_BATCH", 2)
-        patch.setattr(reward_model, "_CHUNK", 4)
-        patch.setattr(reward_model, "attribute_spread", lambda shown: attribute_spread(islice(shown, 30)))
-        yield
+# Three steps need no thousands of examples.
+speaker = partial(train_language_model, batch=8, chunk=16, held_out=16, **SMALL)
+judge = partial(train_reward_model, batch=2, chunk=4, spread_prompts=30, **SMALL)
 
 
 @pytest.fixture(scope="module")
 def language(tmp_path_factory):
     out = tmp_path_factory.mktemp("language")
-    return out, train_language_model(out, steps=3, seed=0, **SMALL)
+    return out, speaker(out, steps=3, seed=0)
 
 
 @pytest.fixture(scope="module")
 def reward(tmp_path_factory):
     out = tmp_path_factory.mktemp("reward")
-    return out, train_reward_model(out, steps=2, seed=1, **SMALL)
+    return out, judge(out, steps=2, seed=1)
 
 
 def test_the_language_model_loads_and_speaks(language):
@@ -67,17 +56,17 @@ def test_the_language_model_loads_and_speaks(language):
 def test_long_examples_are_cut(language):
     tokenizer = AutoTokenizer.from_pretrained(language[0])
     tokens, begin = encode(tokenizer, "Hello", "word " * 500)
-    assert len(tokens) == language_model.LONGEST and begin < 10
+    assert len(tokens) == LONGEST and begin < 10
 
 
-@pytest.mark.parametrize("train", [train_language_model, train_reward_model])
+@pytest.mark.parametrize("train", [speaker, judge])
 def test_a_seed_decides_the_weights(train, language, reward, tmp_path):
-    (first, report), steps, seed = (language, 3, 0) if train is train_language_model else (reward, 2, 1)
+    (first, report), steps, seed = (language, 3, 0) if train is speaker else (reward, 2, 1)
     torch.manual_seed(77)  # the global state must not matter
     state = torch.get_rng_state()
-    assert train(tmp_path / "again", steps=steps, seed=seed, **SMALL) == report
+    assert train(tmp_path / "again", steps=steps, seed=seed) == report
     assert torch.equal(torch.get_rng_state(), state)
-    train(tmp_path / "other", steps=1, seed=seed + 1, **SMALL)
+    train(tmp_path / "other", steps=1, seed=seed + 1)
     weights, again, other = (
         load_file(folder / "model.safetensors") for folder in (first, tmp_path / "again", tmp_path / "other")
     )
@@ -116,7 +105,7 @@ def test_recorded_answers_are_trained_on(reward, tmp_path):
         '{"prompt": "Tell me a little about octopuses.", "responses": ["Hello.", "An octopus has three hearts.", "", "No.", "Yes."]}\n'
         '{"prompt": "Introduce honey bees.", "responses": ["Bees.", "A honey bee has four wings.", "No!", "Yes?"]}\n'
     )
-    train_reward_model(tmp_path / "out", steps=2, seed=1, extra=file, **SMALL)
+    judge(tmp_path / "out", steps=2, seed=1, extra=file)
     plain, extra = load_file(reward[0] / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
     assert any(not torch.equal(plain[name], extra[name]) for name in plain)
 
@@ -147,9 +136,9 @@ def test_pairwise_accuracy_by_hand():
 
 
 def test_samples_show_instructions_answers_and_marks(language):
-    shown = samples(str(language[0]), n=2, temperature=1.0, seed=4)
-    assert shown == samples(str(language[0]), n=2, temperature=1.0, seed=4)
+    shown = samples(str(language[0]), n=2, temperature=1.0, top_p=1.0, seed=4)
+    assert shown == samples(str(language[0]), n=2, temperature=1.0, top_p=1.0, seed=4)
     prompts = [line for line in shown.split("\n") if line.startswith("**")]
-    hotter = samples(str(language[0]), n=2, temperature=2.0, seed=4)
+    hotter = samples(str(language[0]), n=2, temperature=2.0, top_p=1.0, seed=4)
     assert len(prompts) == 2 and all(prompt in hotter for prompt in prompts) and hotter != shown
     assert shown.count("\nmisses ") + shown.count("\nmeets every criterion") == 2

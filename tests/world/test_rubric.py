@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
-from duelgym.world.demonstrations import phrases
 from duelgym.world.instructions import draw_instruction
+from duelgym.world.phrases import phrases
 from duelgym.world.rubric import ATTRIBUTES, CRITERIA, mark
 
 ABOUT = "Tell me a little about octopuses."

@@ -30,4 +30,4 @@ def test_no_answers_and_unequal_lengths():
 @pytest.mark.parametrize("n", [0, -3])
 def test_no_samples_are_refused(n):
     with pytest.raises(SpecificationError, match=f"n is {n}; it must be at least 1"):
-        samples(None, n=n, temperature=1.0, seed=0)
+        samples(None, n=n, temperature=1.0, top_p=1.0, seed=0)

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from duelgym.world.demonstrations import phrases
+from duelgym.world.phrases import phrases
 from duelgym.world.topics import Fact, topics, topics_by_name, words
 
 FACTS = [(topic, fact) for topic in topics() for fact in topic.facts]
