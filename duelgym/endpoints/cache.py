@@ -27,15 +27,17 @@ class AnswerCache:
         """Return the probability kept for a request (plain JSON), or None where there is none.
 
         Raises:
-            EndpointError: if the file is damaged or belongs to another request.
+            EndpointError: if the file cannot be read, is damaged or belongs to another request.
         """
         path = self._path(request)
         try:
             kept = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError):
+        except (IsADirectoryError, ValueError, RecursionError):
             raise _damaged(path) from None
+        except OSError as error:
+            raise EndpointError(f"{path} cannot be read ({error.strerror}); give another cache directory") from None
         value = kept.get("probability") if isinstance(kept, dict) else None
         if not isinstance(value, float) or not 0 <= value <= 1 or kept.get("request") != request:
             raise _damaged(path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from duelgym.checks import is_unicode
 from duelgym.endpoints.client import UnusableAnswer
 
 CHAT_ROUTE = "/v1/chat/completions"
@@ -52,7 +53,7 @@ def _read_choice(choice: Any, tokens: int) -> Choice:
     text = message.get("content")
     if text is None:
         raise UnusableAnswer("a message without content (a reasoning model cut off? raise its tokens)")
-    if not isinstance(text, str) or not _is_unicode(text):
+    if not isinstance(text, str) or not is_unicode(text):
         raise UnusableAnswer("content that is not text")
     reason = choice.get("finish_reason")
     if reason not in ("stop", "length"):
@@ -83,13 +84,4 @@ def _token(entry: Any) -> tuple[str, float]:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else -1
-
-
-def _is_unicode(text: str) -> bool:
-    # JSON can spell half of a surrogate pair, which no file in UTF-8 can hold.
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else -1

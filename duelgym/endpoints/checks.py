@@ -1,34 +1,10 @@
-"""Arguments that all who ask a server check alike."""
+"""How a server and its model are named, checked."""
 
 from __future__ import annotations
 
 import urllib.parse
 
-import numpy as np
-
 from duelgym.errors import SpecificationError
-
-
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """Return the value as an int.
-
-    Raises:
-        SpecificationError: if it is not a whole number of at least ``least``.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise SpecificationError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    return int(value)
-
-
-def number_up_to(name: str, value: object, most: float) -> float:
-    """Return the value as a float.
-
-    Raises:
-        SpecificationError: if it is not a number above 0 and at most ``most``.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
-        raise SpecificationError(f"{name} is {value!r}; it must be a number above 0 and at most {most:g}")
-    return float(value)
 
 
 def model_name(value: object) -> str:

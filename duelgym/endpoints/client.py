@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from duelgym.endpoints.checks import base_url, number_up_to, whole_number
+from duelgym.checks import positive_number, whole_number
+from duelgym.endpoints.checks import base_url
 from duelgym.errors import EndpointError, SpecificationError
 
 LONGEST_WAIT = 120.0
@@ -82,8 +83,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         base_url(self.url)
-        number_up_to("timeout", self.timeout, 86_400.0)
-        number_up_to("backoff", self.backoff, LONGEST_WAIT)
+        positive_number("timeout", self.timeout, most=86_400.0)
+        positive_number("backoff", self.backoff, most=LONGEST_WAIT)
         whole_number("retries", self.retries, 0)
         whole_number("concurrency", self.concurrency)
         if self.api_key_env is not None and (not isinstance(self.api_key_env, str) or not self.api_key_env):

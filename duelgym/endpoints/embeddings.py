@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym.endpoints.checks import model_name, whole_number
+from duelgym.checks import whole_number
+from duelgym.endpoints.checks import model_name
 from duelgym.endpoints.client import REFUSALS, Endpoint, UnusableAnswer, run_all
 from duelgym.errors import EndpointError
 
@@ -102,12 +103,16 @@ class EndpointEncoder:
         if len(data) != n_texts or set(found) != set(indices):
             raise UnusableAnswer(f"{len(data)} embeddings to {n_texts} texts, or wrong indices")
         try:
-            rows = np.array([found[i] for i in indices], dtype=np.float64)
-        except (TypeError, ValueError):
-            raise UnusableAnswer("embeddings that are not lists of numbers, all equally long") from None
+            given = np.array([found[i] for i in indices])
+        except ValueError:  # of different lengths
+            given = np.array("")
+        if given.dtype.kind not in "iuf":
+            raise UnusableAnswer("embeddings that are not lists of numbers, all equally long")
+        rows = given.astype(np.float64)
         if rows.shape != (n_texts, self.embedding_dim):
             raise UnusableAnswer(f"embeddings of shape {rows.shape[1:]}, not embedding_dim={self.embedding_dim}")
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):  # an infinite norm is refused
+            norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.all(np.isfinite(norms) & (norms > 0)):
             raise UnusableAnswer("an embedding that is zero or not finite")
         return (rows / norms).astype(np.float32)

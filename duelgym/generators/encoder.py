@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float32
 
+from duelgym.checks import whole_number
 from duelgym.errors import GeneratorError
-from duelgym.generators.checks import check_whole
 from duelgym.generators.language_model import LanguageModel
 from duelgym.generators.model_files import EMBEDDED
 from duelgym.generators.protocol import CandidateGenerator, Encoder, Responses
@@ -46,7 +46,7 @@ class TransformersEncoder:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_whole("batch_size", self.batch_size)
+        whole_number("batch_size", self.batch_size, error=GeneratorError)
         _ = self._reading  # refuses what is wrong with the model now rather than at the first call
 
     @cached_property
@@ -145,6 +145,11 @@ class Reencoded:
             candidate_embeddings=candidate_embeddings,
             clipped=clipped,
         )
+
+    @property
+    def prompts(self) -> list[str] | None:
+        """The prompts that it can answer, where the generator answers only some."""
+        return getattr(self.generator, "prompts", None)
 
     def specification(self) -> dict[str, object]:
         """Return the generator's specification with the encoder's under ``encoder``."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from duelgym.checks import positive_number, whole_number
 from duelgym.endpoints.chat import CHAT_ROUTE, Choice, read_choices
-from duelgym.endpoints.checks import model_name, number_up_to, whole_number
+from duelgym.endpoints.checks import model_name
 from duelgym.endpoints.client import REFUSALS, Endpoint, UnusableAnswer, run_all
 from duelgym.endpoints.embeddings import EMBEDDINGS_ROUTE
 from duelgym.errors import EndpointError, GeneratorError, SpecificationError
@@ -69,8 +70,8 @@ class EndpointGenerator:
         self._endpoint = Endpoint(url, timeout, retries, backoff, concurrency, api_key_env)
         self._model = model_name(model)
         self._sampling = {
-            "temperature": number_up_to("temperature", temperature, 2.0),
-            "top_p": number_up_to("top_p", top_p, 1.0),
+            "temperature": positive_number("temperature", temperature, most=2.0),
+            "top_p": positive_number("top_p", top_p, most=1.0),
             "max_new_tokens": whole_number("max_new_tokens", max_new_tokens),
         }
         if not isinstance(ask_n, bool):

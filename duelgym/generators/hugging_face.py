@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
 
-from duelgym.generators.checks import check_positive, check_request, check_whole
+from duelgym.checks import positive_number, whole_number
+from duelgym.errors import GeneratorError
+from duelgym.generators.checks import check_request
 from duelgym.generators.language_model import LanguageModel
 from duelgym.generators.model_files import EMBEDDED
 from duelgym.generators.protocol import Responses
@@ -57,10 +58,10 @@ class TransformersGenerator:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_positive("temperature", self.temperature, highest=math.inf)
-        check_positive("top_p", self.top_p, highest=1.0)
-        check_whole("max_new_tokens", self.max_new_tokens)
-        check_whole("batch_size", self.batch_size)
+        positive_number("temperature", self.temperature, error=GeneratorError)
+        positive_number("top_p", self.top_p, most=1.0, error=GeneratorError)
+        whole_number("max_new_tokens", self.max_new_tokens, error=GeneratorError)
+        whole_number("batch_size", self.batch_size, error=GeneratorError)
         _ = self._reading  # refuses what is wrong with the model now rather than at the first call
 
     @cached_property
@@ -87,7 +88,7 @@ class TransformersGenerator:
 
         Raises:
             GeneratorError: if there is no prompt, n is below 1, the model cannot be loaded, its chat template fails, or a
-                prompt is empty or longer than the context less ``max_new_tokens``.
+                prompt has no tokens or more than the context less ``max_new_tokens``.
         """
         from duelgym.generators.sampling import sample
 

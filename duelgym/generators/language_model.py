@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duelgym.checks import whole_number
 from duelgym.errors import GeneratorError
 from duelgym.generators.model_files import (
     EMBEDDED,
+    architecture,
+    check_device,
     first_line,
     model_config,
     model_place,
@@ -19,6 +21,8 @@ from duelgym.generators.model_files import (
 from duelgym.pools.splits import shorten
 
 DTYPES = ("float32", "bfloat16", "float16")
+MOST_THREADS = 1024
+_PROBE = "duck"
 _HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
@@ -41,17 +45,19 @@ class LanguageModel:
     def __init__(
         self, model: str, *, revision: str | None, device: str, dtype: str, threads: int | None = None
     ) -> None:
-        if not isinstance(device, str) or not re.fullmatch(r"[a-z]+(:\d+)?", device):
-            raise GeneratorError(f"device is {device!r}; give 'cpu', 'cuda', 'cuda:1', 'mps' or the like")
+        check_device(device)
         if dtype not in DTYPES:
             raise GeneratorError(f"dtype is {dtype!r}; known: {', '.join(DTYPES)}")
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise GeneratorError(f"threads is {threads!r}; give a whole number of at least 1, or none")
+        if threads is not None:
+            whole_number("threads", threads, most=MOST_THREADS, error=GeneratorError)
         self.name = model
         self._place = model_place(model, revision)
         self._revision = revision
         self._device, self._dtype, self._threads = device, dtype, threads
         self._config = model_config(self._place, revision)
+        kind = architecture(self._config)
+        if kind is not None and kind.endswith("Classification"):
+            raise GeneratorError(f"{model} is a {kind}, which writes no text; give a causal language model")
         self._loaded: tuple[Any, Any, list[int]] | None = None
 
     @property
@@ -133,15 +139,18 @@ class LanguageModel:
         tokenizer = self.tokenizer
         if not tokenizer.chat_template:
             return list(tokenizer(prompt, verbose=False)["input_ids"])
+        text = self._templated(tokenizer, prompt, position)
+        return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def _templated(self, tokenizer: Any, prompt: str, position: int) -> str:
         try:
             message = [{"role": "user", "content": prompt}]
-            text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+            return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a template is a program of the model's author: it can raise anything
             raise GeneratorError(
                 f"{self.name}: the chat template fails on prompt {position}: {first_line(error)}; mend chat_template.jinja "
                 "or take it away, and prompts are given plain"
             ) from None
-        return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _configured(self, keys: Sequence[str], *, required: bool) -> int | None:
         parts: list[Mapping[str, Any]] = [self._config, self._config.get("text_config") or {}]
@@ -157,7 +166,13 @@ class LanguageModel:
 
     def _load(self) -> tuple[Any, Any, list[int]]:
         if self._loaded is None:
-            self._loaded = _load(self._place, self._revision, self._dtype, self._device, self._threads)
+            loaded = _load(self._place, self._revision, self._dtype, self._device, self._threads)
+            if loaded[0].chat_template and _PROBE not in self._templated(loaded[0], _PROBE, 0):
+                raise GeneratorError(
+                    f"{self.name}: the chat template leaves out what the user says; mend chat_template.jinja or take it away, "
+                    "and prompts are given plain"
+                )
+            self._loaded = loaded
         return self._loaded
 
     def __getstate__(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from duelgym.agent import Contexts
+from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
 from duelgym.generators.protocol import CandidateGenerator, Questions
 from duelgym.generators.replay import ShuffledPasses, permuted_candidates
@@ -67,10 +68,9 @@ class LiveQuestions:
         n_candidates: int,
         n_assessment: int | None = None,
     ) -> None:
-        for name, value in (("n_candidates", n_candidates), ("n_assessment", n_assessment)):
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-            if not whole and (name, value) != ("n_assessment", None):
-                raise SpecificationError(f"{name} is {value!r}; it must be a whole number of at least 1")
+        whole_number("n_candidates", n_candidates)
+        if n_assessment is not None:
+            whole_number("n_assessment", n_assessment)
         if len(set(prompts)) < max(2, len(prompts)):
             raise SpecificationError(
                 f"{len(prompts)} prompts were given, {len(set(prompts))} of them different; give at least two, each once"

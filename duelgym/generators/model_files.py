@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ EMBEDDED = "embedded"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _HASHED_WHOLE_BYTES = 256 * 2**20
 _HASHED_END_BYTES = 2**20
+_LOADING = threading.RLock()
 
 
 def model_place(model: object, revision: object) -> Path | str:
     """Return the directory of a local model, or the name of one on the hub."""
     if not isinstance(model, str) or not model:
         raise GeneratorError(f"model is {model!r}; give a directory, a hub name, or {EMBEDDED!r}")
+    if revision is not None and not isinstance(revision, str):
+        raise GeneratorError(f"revision is {revision!r}; give a commit of 40 hex digits, or none for a directory")
     path = LANGUAGE_MODEL if model == EMBEDDED else Path(model).expanduser()
     if path.is_dir():
         return path
@@ -58,6 +62,22 @@ def model_config(place: Path | str, revision: str | None) -> dict[str, Any]:
             f"{place}: the model brings code of its own (auto_map in its configuration), which is never run"
         )
     return found[0]
+
+
+def architecture(config: dict[str, Any]) -> str | None:
+    """Return the class that a configuration was saved for, such as ``"LlamaForCausalLM"``; None where it does not say."""
+    kinds = config.get("architectures")
+    return str(kinds[0]) if isinstance(kinds, list) and kinds else None
+
+
+def check_device(device: object) -> None:
+    """Refuse what is no name of a device.
+
+    Raises:
+        GeneratorError: naming it.
+    """
+    if not isinstance(device, str) or not re.fullmatch(r"[a-z]+(:\d+)?", device):
+        raise GeneratorError(f"device is {device!r}; give 'cpu', 'cuda', 'cuda:1', 'mps' or the like")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -98,7 +118,7 @@ def weights_sha256(directory: Path) -> str:
 
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """Import the libraries or say how to get them, and keep their progress bars, which are not silent in pipes, away."""
+    """Import the libraries or say how to get them, and keep their progress bars and reports away; one thread at a time."""
     try:
         import torch  # noqa: F401 (here only to see whether it is installed)
         from transformers.utils import logging
@@ -106,13 +126,16 @@ def quiet_library() -> Iterator[None]:
         raise GeneratorError(
             "a language model needs torch and transformers; install them with: pip install 'duelgym[llm]'"
         ) from None
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    with _LOADING:  # what is kept away is kept away from the whole process
+        shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+        logging.disable_progress_bar()
+        logging.set_verbosity(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if shown:
+                logging.enable_progress_bar()
 
 
 def first_line(error: Exception) -> str:

@@ -38,6 +38,8 @@ class Reading:
             raise GeneratorError(f"pooling is {pooling!r}; known: {', '.join(POOLINGS)}")
         self.model = model
         self.pooling = pooling
+        if projection is not None and not isinstance(projection, str):
+            raise GeneratorError(f"projection is {projection!r}; give a safetensors file, {EMBEDDED!r}, or none")
         self._projection = None if projection is None else Projection.load(_place(projection))
         if self._projection is None:
             self.embedding_dim = model.hidden_dim

@@ -82,7 +82,7 @@ def _build(
         raise SpecificationError(
             f"{what} is {specification!r}; give a model's directory or hub name, or an object with a 'name'"
         )
-    arguments = dict(specification)
+    arguments = {str(key): value for key, value in specification.items()}
     name = arguments.pop("name", "transformers")
     if not isinstance(name, str) or name not in known:
         raise SpecificationError(f"no {what} is called {name!r}; known: {', '.join(known)}")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import secrets
 import shutil
-from typing import Any
+import sys
+from typing import TYPE_CHECKING
 
 from duelgym.errors import SpecificationError
+
+if TYPE_CHECKING:
+    from duelgym.envs.problems import Problem
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,6 +36,9 @@ def run_play(arguments: argparse.Namespace) -> None:
     """Play one game."""
     from duelgym.play.game import Game
 
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot write or show becomes a question mark
+            stream.reconfigure(errors="replace")
     seed = secrets.randbits(31) if arguments.seed is None else arguments.seed
     if seed < 0:
         raise SpecificationError(f"seed is {seed}; it must be a whole number from 0")
@@ -47,10 +55,9 @@ def run_play(arguments: argparse.Namespace) -> None:
     print(f"The same game again: --seed {seed}")
 
 
-def _problem(arguments: argparse.Namespace) -> Any:
+def _problem(arguments: argparse.Namespace) -> Problem:
     """Return the problem of the environment that was named."""
-    import gymnasium as gym
-
+    from duelgym.envs.problems import build_problem
     from duelgym.envs.registration import IDS
 
     try:
@@ -63,6 +70,4 @@ def _problem(arguments: argparse.Namespace) -> Any:
         raise SpecificationError(f"no environment is called {arguments.id!r}; known: {', '.join(IDS)}")
     if arguments.pool is not None:
         kwargs["pool"] = arguments.pool
-    kwargs = {"n_candidates": arguments.candidates, **kwargs}
-    env: Any = gym.make(arguments.id, reward="zero", **kwargs).unwrapped
-    return env.problem
+    return build_problem(IDS[arguments.id], {"n_candidates": arguments.candidates, **kwargs})

@@ -111,6 +111,9 @@ def run_record(arguments: argparse.Namespace) -> None:
         provenance={"command": canonical_command(arguments)},
     )
     _warn(pool_figures(pool))
+    left = Path(f"{Path(arguments.out)}.recording")
+    if left.exists():
+        print(f"{left}: keeps recorded prompts that are not in --prompts; remove it where they are not wanted")
     print(f"{arguments.out}: {pool.n_prompts} prompts x {pool.n_candidates} candidates")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from duelgym.checks import is_unicode
 from duelgym.errors import PoolError
 from duelgym.pools.splits import shorten
 
@@ -23,7 +24,7 @@ def read_prompts(path: str | os.PathLike[str]) -> list[str]:
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().decode().split("\n")
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise PoolError(f"{path}: not text in UTF-8; convert it") from None
     if lines[-1] == "":
@@ -36,6 +37,8 @@ def read_prompts(path: str | os.PathLike[str]) -> list[str]:
         prompt = _json_prompt(line, f"{path}, line {number}") if path.suffix == ".jsonl" else line
         if not prompt.strip():
             raise PoolError(f"{path}, line {number}: the prompt is empty; remove the line")
+        if not is_unicode(prompt):
+            raise PoolError(f"{path}, line {number}: {shorten(prompt)} holds half of a surrogate pair; mend the line")
         if prompt in seen:
             raise PoolError(
                 f"{path}, line {number}: {shorten(prompt)} is already on line {seen[prompt]}; each prompt may be there once"

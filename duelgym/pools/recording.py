@@ -8,13 +8,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from duelgym.checks import positive_number, whole_number
 from duelgym.errors import PoolError
 from duelgym.pools.files import refuse_existing, sync_directory, write_whole
 from duelgym.pools.material import check_extra_files, checked_choice
@@ -58,7 +59,8 @@ def record_pool(
 
     A prompt's responses follow from the seed and its own text: not from the other prompts, the number of workers or
     interruptions, so the pool has the same bytes either way. What is finished lies in ``OUT.recording``, one file a
-    prompt, until the pool is complete; the same call goes on from there, also with prompts added or taken out.
+    prompt, until the pool is complete; the same call goes on from there, also with prompts added or taken out. Finished
+    prompts that were taken out stay there when the pool is complete.
     Empty and repeated responses are kept.
 
     Args:
@@ -89,14 +91,20 @@ def record_pool(
     from tqdm import tqdm
 
     out = Path(out)
-    _check_numbers(n=(n, 2), seed=(seed, 0), workers=(workers, 0), threads=(threads, 1))
+    n, seed = whole_number("n", n, 2, error=PoolError), whole_number("seed", seed, 0, error=PoolError)
+    workers = whole_number("workers", workers, 0, error=PoolError)
+    threads = whole_number("threads", threads, error=PoolError)
+    positive_number("near_duplicate_cosine", near_duplicate_cosine, most=1.0, error=PoolError)
     checked_choice(embedding_storage, "embedding_storage", STORAGES)
     checked_choice(utility_dtype, "utility_dtype", UTILITY_DTYPES)
     check_extra_files(extra_files or {})
-    if temperature is not None and len(scorer.attributes) > 1:
-        raise PoolError(
-            f"a temperature was given, but there are {len(scorer.attributes)} attributes: it belongs to each rater"
-        )
+    attributes = scorer.attributes  # refuses what is no reward model before anything is generated
+    if temperature is not None:
+        positive_number("temperature", temperature, error=PoolError)
+        if len(attributes) > 1:
+            raise PoolError(
+                f"a temperature was given, but there are {len(attributes)} attributes: it belongs to each rater"
+            )
     if assess_prompts is not None:
         assign_explicit_groups(prompts, assess_prompts)
     names = [prompt_hash(prompt).hex() for prompt in prompts]
@@ -106,9 +114,9 @@ def record_pool(
     header = {"generator": _plain(generator.specification()), "n": n, **made}
     made["prompts_sha256"] = hashlib.sha256("".join(names).encode()).hexdigest()
     with _work_directory(out, header) as work:
-        if out.exists():
-            return _finished(out, work, made)
         files = {prompt: work / f"{key}.shard" for prompt, key in zip(prompts, names, strict=True)}
+        if out.exists():
+            return _finished(out, files.values(), made)
         waiting = [prompt for prompt, file in files.items() if not file.exists()]
         recipe = Recipe(generator, scorer, n, seed)
         with tqdm(
@@ -128,7 +136,7 @@ def record_pool(
             prompt_embeddings=np.stack([shard.prompt_embedding for shard in shards]),
             candidate_embeddings=np.stack([shard.candidate_embeddings for shard in shards]),
             utilities=np.stack([shard.utilities for shard in shards]),
-            attributes=scorer.attributes,
+            attributes=attributes,
             temperature=temperature,
             assess_prompts=assess_prompts,
             near_duplicate_cosine=near_duplicate_cosine,
@@ -146,7 +154,7 @@ def record_pool(
         refuse_existing(out)
         (work / "pool").rename(out)
         sync_directory(out.parent)
-        return _finished(out, work, made)
+        return _finished(out, files.values(), made)
 
 
 @contextlib.contextmanager
@@ -170,7 +178,7 @@ def _work_directory(out: Path, header: dict[str, Any]) -> Iterator[Path]:
         try:
             yield work
         finally:
-            if work.exists() and not any(work.glob("*.shard")):  # nothing is lost with it
+            if not any(work.glob("*.shard")):  # nothing is lost with it
                 shutil.rmtree(work)
     finally:
         os.close(descriptor)
@@ -198,16 +206,15 @@ def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, str,
         yield key, json.dumps(then), json.dumps(now)
 
 
-def _finished(out: Path, work: Path, made: Mapping[str, Any]) -> CandidatePool:
-    """Open the pool, which may be that of a recording killed before it could clear up, and remove the work directory."""
+def _finished(out: Path, shards: Iterable[Path], made: Mapping[str, Any]) -> CandidatePool:
+    """Open the pool, which may be that of a recording killed before it could clear up, and remove the shards that it holds."""
     pool = CandidatePool.open(out)
     if any(pool.manifest["provenance"].get(field) != value for field, value in made.items()):
-        raise PoolError(f"{out} exists already and is not the pool recorded in {work}: remove one of them")
-    for file in work.glob(
-        "*.shard"
-    ):  # before the header, so that a kill in between leaves what the next call clears up
-        file.unlink()
-    shutil.rmtree(work)
+        raise PoolError(
+            f"{out} exists already and is not the pool of these prompts; move it away, and {out}.recording goes on"
+        )
+    for shard in shards:
+        shard.unlink(missing_ok=True)
     return pool
 
 
@@ -223,9 +230,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def _check_numbers(**numbers: tuple[object, int]) -> None:
-    for label, (value, least) in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise PoolError(f"{label} is {value!r}; it must be a whole number of at least {least}")

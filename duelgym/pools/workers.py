@@ -67,7 +67,8 @@ def _worker(recipe: Recipe, threads: int) -> Iterator[Connection]:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(theirs, recipe, threads), daemon=True)
-    process.start()
+    with _without_interrupts():
+        process.start()
     theirs.close()
     try:
         yield ours
@@ -77,8 +78,21 @@ def _worker(recipe: Recipe, threads: int) -> Iterator[Connection]:
         ours.close()
 
 
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment: a process started meanwhile ignores it from the first, as its parent will end it."""
+    if threading.current_thread() is not threading.main_thread():  # others may not say what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(connection: Connection, recipe: Recipe, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where it was not started by a main thread
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for library in ("OMP", "MKL", "OPENBLAS"):  # read when torch is imported, which happens with the first prompt
         os.environ[f"{library}_NUM_THREADS"] = str(threads)

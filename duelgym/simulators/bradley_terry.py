@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64
 
-from duelgym.errors import SpecificationError
-from duelgym.simulators.protocol import Duels
+from duelgym.checks import positive_number
+from duelgym.simulators.protocol import Duels, required_utilities
 
 
 def win_probability(
@@ -23,7 +22,8 @@ def win_probability(
     >>> float(win_probability(np.array(1.0), np.array(1.0), temperature=0.5))
     0.5
     """
-    gap = (first - second) / temperature
+    with np.errstate(over="ignore"):  # an infinite gap is as sure as a very large one
+        gap = (first - second) / temperature
     favourite = 1.0 / (1.0 + np.exp(-np.abs(gap)))
     # 1 - x is exact for x in [0.5, 1] (Sterbenz), so mirrored pairs use the very same two numbers.
     return np.where(gap >= 0, favourite, 1.0 - favourite)
@@ -47,17 +47,12 @@ class BradleyTerry:
     needs_texts = False
 
     def __post_init__(self) -> None:
-        valid = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
-        if not (valid and math.isfinite(self.temperature) and self.temperature > 0):
-            raise SpecificationError(
-                f"temperature is {self.temperature!r}; it must be a positive finite number (utilities are divided by it)"
-            )
+        positive_number("temperature", self.temperature)
 
     def probability(self, duels: Duels) -> Float64[np.ndarray, " batch"]:
         """Return the Bradley-Terry probability that the first shown is preferred."""
-        if duels.utilities is None:
-            raise SpecificationError("the bradley_terry simulator needs utilities; this environment has none")
-        return win_probability(duels.utilities[:, 0], duels.utilities[:, 1], temperature=self.temperature)
+        utilities = required_utilities("bradley_terry", duels)
+        return win_probability(utilities[:, 0], utilities[:, 1], temperature=self.temperature)
 
     def judgement(self, duels: Duels) -> Float64[np.ndarray, " batch"]:
         """Return the same as :meth:`probability`: this rater is noisy but not biased."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym.simulators.checks import required_utilities
-from duelgym.simulators.protocol import Duels
+from duelgym.simulators.protocol import Duels, required_utilities
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym.simulators.checks import checked_count, checked_number, required_utilities
-from duelgym.simulators.protocol import Duels
+from duelgym.checks import finite_number, whole_number
+from duelgym.simulators.protocol import Duels, required_utilities
 from duelgym.simulators.wrapper import Wrapper
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+LONGEST = 10**12
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Drifting(Wrapper):
     Args:
         inner: the simulator that drifts.
         factor: by how much the temperature grows over the run, from 0.01 to 100.
-        queries: length of the run; afterwards the temperature stays.
+        queries: length of the run, up to 10^12; afterwards the temperature stays.
 
     Raises:
         SpecificationError: if a setting is outside its range.
@@ -40,8 +41,8 @@ class Drifting(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "factor", checked_number("drifting", "factor", self.factor, low=0.01, high=100.0))
-        object.__setattr__(self, "queries", checked_count("drifting", "queries", self.queries, low=1))
+        object.__setattr__(self, "factor", finite_number("drifting: factor", self.factor, low=0.01, high=100.0))
+        object.__setattr__(self, "queries", whole_number("drifting: queries", self.queries, most=LONGEST))
 
     def probability(self, duels: Duels) -> Float64[np.ndarray, " batch"]:
         """Return the probability at each duel's own query number."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym.simulators.checks import checked_number
+from duelgym.checks import finite_number
 from duelgym.simulators.protocol import Duels
 from duelgym.simulators.wrapper import Wrapper
 
@@ -33,7 +33,7 @@ class Flip(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "rate", checked_number("flip", "rate", self.rate, low=0.0, high=0.5))
+        object.__setattr__(self, "rate", finite_number("flip: rate", self.rate, low=0.0, high=0.5))
 
     def probability(self, duels: Duels) -> Float64[np.ndarray, " batch"]:
         """Return the probability after flips."""

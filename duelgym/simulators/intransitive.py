@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64, Int64, UInt64
 
-from duelgym.simulators.checks import checked_number
+from duelgym.checks import finite_number
 from duelgym.simulators.logistic import shifted
 from duelgym.simulators.protocol import Duels
 from duelgym.simulators.wrapper import Wrapper
@@ -36,7 +36,7 @@ class Intransitive(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "strength", checked_number("intransitive", "strength", self.strength, low=0.0))
+        object.__setattr__(self, "strength", finite_number("intransitive: strength", self.strength, low=0.0))
 
     @property
     def follows_utility(self) -> bool:

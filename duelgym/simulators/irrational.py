@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym.simulators.checks import checked_number, required_utilities
-from duelgym.simulators.protocol import Duels
+from duelgym.checks import finite_number
+from duelgym.simulators.protocol import Duels, required_utilities
 from duelgym.simulators.wrapper import Wrapper
 
 
@@ -39,8 +39,8 @@ class Irrational(Wrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.skip_below is not None:
-            object.__setattr__(self, "skip_below", checked_number("irrational", "skip_below", self.skip_below))
-        object.__setattr__(self, "tie_within", checked_number("irrational", "tie_within", self.tie_within, low=0.0))
+            object.__setattr__(self, "skip_below", finite_number("irrational: skip_below", self.skip_below))
+        object.__setattr__(self, "tie_within", finite_number("irrational: tie_within", self.tie_within, low=0.0))
 
     def undecided(self, duels: Duels) -> Float64[np.ndarray, "batch 2"]:
         """Return the probabilities of a skip and of a tie; what the inner simulator leaves undecided comes after."""

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
+from duelgym.checks import finite_number
 from duelgym.errors import SpecificationError
-from duelgym.simulators.checks import checked_number
 from duelgym.simulators.logistic import shifted
 from duelgym.simulators.protocol import Duels
 from duelgym.simulators.wrapper import Wrapper
@@ -36,7 +36,7 @@ class LengthBias(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "strength", checked_number("length_bias", "strength", self.strength))
+        object.__setattr__(self, "strength", finite_number("length_bias: strength", self.strength))
 
     @property
     def needs_lengths(self) -> bool:

@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
+from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
-from duelgym.simulators.checks import checked_count
 from duelgym.simulators.protocol import Duels
 from duelgym.simulators.wrapper import Wrapper
+
+LARGEST = 1000
+"""Raters whose utilities of all that is shown are held at once."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Mixture(Wrapper):
 
     Args:
         inner: how each of the raters answers.
-        raters: R, from 2.
+        raters: R, from 2 to 1 000.
 
     Raises:
         SpecificationError: if R is not such a number, or the inner simulator is a mixture already.
@@ -36,7 +39,7 @@ class Mixture(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "raters", checked_count("mixture", "raters", self.raters, low=2))
+        object.__setattr__(self, "raters", whole_number("mixture: raters", self.raters, 2, most=LARGEST))
         if getattr(self.inner, "n_raters", 1) > 1:
             raise SpecificationError("mixture: the inner simulator is a mixture already; name it once")
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym.simulators.checks import checked_number
+from duelgym.checks import finite_number
 from duelgym.simulators.logistic import shifted
 from duelgym.simulators.protocol import Duels
 from duelgym.simulators.wrapper import Wrapper
@@ -34,7 +34,7 @@ class PositionBias(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "shift", checked_number("position_bias", "shift", self.shift))
+        object.__setattr__(self, "shift", finite_number("position_bias: shift", self.shift))
 
     @property
     def symmetric(self) -> bool:

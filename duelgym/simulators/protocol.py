@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from duelgym.errors import SpecificationError
+
 
 @dataclass(frozen=True)
 class Duels:
@@ -33,6 +35,17 @@ class Duels:
     texts: tuple[tuple[str, str, str], ...] | None = None
     lengths: Float64[np.ndarray, "batch 2"] | None = None
     all_utilities: Float64[np.ndarray, "batch 2 raters"] | None = None
+
+
+def required_utilities(simulator: str, duels: Duels) -> Float64[np.ndarray, "batch 2"]:
+    """Return the utilities of the two responses.
+
+    Raises:
+        SpecificationError: if there are none.
+    """
+    if duels.utilities is None:
+        raise SpecificationError(f"the {simulator} simulator needs utilities; this environment has none")
+    return duels.utilities
 
 
 @runtime_checkable

@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from duelgym.assets import REWARD_MODEL
+from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
-from duelgym.simulators.checks import checked_count
 from duelgym.simulators.scorers import checked_shape
 
 DTYPES = ("float32", "float16", "bfloat16")
+_PROBES = {"user": "duck", "assistant": "pond"}
+"""What a chat template must hand on, by role."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class RewardModel:
         sha256: of a directory's configuration and weights, as :meth:`specification` gives it; None: not checked.
 
     Raises:
-        GeneratorError: if there is no such model; at first use, if it is incomplete or brings code of its own.
+        GeneratorError: if there is no such model, or the device is no name of one; at first use, if it is incomplete or brings code of its own.
         SpecificationError: if another argument is not one of the allowed ones; at first use, if the model cannot be loaded,
             is another than ``sha256`` says, or was not trained to score.
     """
@@ -57,12 +59,15 @@ class RewardModel:
     sha256: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        from duelgym.generators.model_files import check_device
+
         _ = self._place  # refuses a model that is not there now rather than at the first score
         if self.head is not None and not isinstance(self.head, str):
             raise SpecificationError(f"reward_model: head is {self.head!r}; it must be the name of a label")
-        checked_count("reward_model", "batch_size", self.batch_size, low=1)
+        whole_number("reward_model: batch_size", self.batch_size)
         if self.max_length is not None:
-            checked_count("reward_model", "max_length", self.max_length, low=1)
+            whole_number("reward_model: max_length", self.max_length)
+        check_device(self.device)
         if self.dtype not in DTYPES:
             raise SpecificationError(f"reward_model: dtype is {self.dtype!r}; known: {', '.join(DTYPES)}")
 
@@ -72,9 +77,10 @@ class RewardModel:
     @property
     def attributes(self) -> tuple[str, ...]:
         """Names of what is scored; read from the configuration alone."""
+        labels = self._labels
         if self.head is not None:
             return (self.head,)
-        return self._labels if len(self._labels) > 1 else ("utility",)
+        return labels if len(labels) > 1 else ("utility",)
 
     def score(
         self, prompts: Sequence[str], responses: Sequence[Sequence[str]]
@@ -127,14 +133,25 @@ class RewardModel:
     @cached_property
     def _labels(self) -> tuple[str, ...]:
         """Names of the logits, once the configuration says that they are scores."""
-        from duelgym.generators.model_files import model_config
+        from duelgym.generators.model_files import architecture, model_config
 
         config = model_config(self._place, self.revision)
-        named = config.get("id2label")
-        if named:
-            labels = tuple(str(named[key]) for key in sorted(named, key=int))
-        else:  # transformers leaves its default of 2 unsaid
-            labels = tuple(f"LABEL_{k}" for k in range(int(config.get("num_labels", 2))))
+        kind = architecture(config)
+        if kind is not None and "SequenceClassification" not in kind:
+            raise SpecificationError(
+                f"{self.model} is a {kind}, not a reward model; give a model for sequence classification"
+            )
+        try:
+            named = config.get("id2label") or {}
+            # transformers leaves its default of 2 unsaid
+            unnamed = [f"LABEL_{k}" for k in range(int(config.get("num_labels", 2)))]
+            labels = tuple(str(named[key]) for key in sorted(named, key=int)) or tuple(unnamed)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            labels = ()
+        if not labels:
+            raise SpecificationError(
+                f"{self.model}: its config.json names no labels (id2label, num_labels); give a reward model with at least one"
+            )
         if self.head is not None and self.head not in labels:
             raise SpecificationError(
                 f"reward model {self.model} has no label {self.head!r}; head must be one of {', '.join(labels)}"
@@ -152,7 +169,15 @@ class RewardModel:
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return self._loaded("tokenizer", AutoTokenizer.from_pretrained)
+        tokenizer = self._loaded("tokenizer", AutoTokenizer.from_pretrained)
+        if tokenizer.chat_template is not None:
+            written = self._templated(tokenizer, *_PROBES.values())
+            lost = [role for role, probe in _PROBES.items() if probe not in written]
+            if lost:
+                raise SpecificationError(
+                    f"reward model {self.model}: its chat template leaves out what the {lost[0]} says; mend it, or take it away"
+                )
+        return tokenizer
 
     @cached_property
     def _network(self) -> Any:
@@ -218,14 +243,17 @@ class RewardModel:
     def _encoded(self, prompt: str, response: str) -> Any:
         if self._tokenizer.chat_template is None:
             return self._tokenizer(prompt, response, truncation=False, verbose=False)
+        text = self._templated(self._tokenizer, prompt, response)
+        return self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
+
+    def _templated(self, tokenizer: Any, prompt: str, response: str) -> str:
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
         try:
-            text = self._tokenizer.apply_chat_template(turns, tokenize=False)
+            return tokenizer.apply_chat_template(turns, tokenize=False)
         except Exception as error:  # a template is a program that may fail in any way
             raise SpecificationError(
                 f"reward model {self.model}: its chat template fails: {_one_line(error)}"
             ) from None
-        return self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
 
     def _logits(self, tokens: list[Any]) -> Float64[np.ndarray, "rows labels"]:
         import torch

@@ -74,6 +74,12 @@ def test_an_encoder_takes_the_place_of_a_generators_own_embeddings(tiny_models, 
     assert generator.specification()["encoder"]["model"] == "other"
 
 
+def test_recorded_responses_embedded_anew_answer_the_same_prompts(tiny_model, pool_path):
+    recorded = live_generator({"name": "recorded", "pool": str(pool_path)})
+    anew = live_generator({"name": "recorded", "pool": str(pool_path)}, encoder=tiny_model)
+    assert anew.prompts == recorded.prompts and live_generator(tiny_model, encoder=tiny_model).prompts is None
+
+
 @pytest.mark.parametrize(
     ("specification", "words"),
     [

@@ -139,6 +139,8 @@ def test_tokens_are_counted_where_the_server_says(server):
     assert np.all((counted.n_tokens[~cut] >= 1) & (counted.n_tokens[~cut] <= 4))
     server.lacks = {"usage"}
     assert np.all(_generate(server, ask_n=False).n_tokens == -1)
+    server.alter = lambda answer, body: {**answer, "usage": {"completion_tokens": 10**30}}
+    assert np.all(_generate(server, ask_n=False).n_tokens == -1)
 
 
 def test_identical_answers_are_refused_with_the_likely_cause(server):
@@ -168,7 +170,10 @@ def test_missing_embeddings_name_the_route_and_the_cure(server):
         (lambda data: data[0].update(embedding=[1.0, 2.0]), "not lists of numbers, all equally long"),
         (lambda data: data[0].update(embedding="AAAA"), "not lists of numbers"),
         (lambda data: [row.update(embedding=[1.0]) for row in data], r"shape \(1,\), not embedding_dim=32"),
+        (lambda data: [row.update(embedding=["1"] * DIM) for row in data], "not lists of numbers"),
+        (lambda data: [row.update(embedding=[True] * DIM) for row in data], "not lists of numbers"),
         (lambda data: data[0].update(embedding=[0.0] * DIM), "zero or not finite"),
+        (lambda data: data[0].update(embedding=[1e200] * DIM), "zero or not finite"),
         (lambda data: data[0].update(embedding=[float("nan")] * DIM), "zero or not finite"),
         (lambda data: data[0].update(index=0), "wrong indices"),
         (lambda data: data[0].update(index=[]), "wrong indices"),

@@ -240,6 +240,31 @@ def test_a_chat_template_that_fails_is_one_line(tiny_models, tmp_path):
         _generate(TransformersGenerator(str(path)))
 
 
+def test_a_chat_template_that_leaves_the_prompt_out_is_refused(tiny_models, tmp_path):
+    path = tiny_models.make_model(
+        tmp_path / "deaf", chat_template="{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    with pytest.raises(GeneratorError, match="chat template leaves out what the user says"):
+        _generate(TransformersGenerator(str(path)))
+
+
+def test_a_reward_model_writes_nothing(tiny_models, tmp_path):
+    path = tiny_models.make_reward_model(tmp_path / "judge")
+    with pytest.raises(GeneratorError, match="is a LlamaForSequenceClassification, which writes no text"):
+        TransformersGenerator(str(path))
+
+
+def test_loading_in_several_threads_is_silent(tiny_model):
+    program = (
+        "import sys, threading; from duelgym.generators.language_model import LanguageModel\n"
+        "models = [LanguageModel(sys.argv[1], revision=None, device='cpu', dtype='float32') for _ in range(3)]\n"
+        "threads = [threading.Thread(target=lambda m=m: m.model) for m in models]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]; assert all(m._loaded for m in models)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tiny_model], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
 def test_a_prompt_longer_than_the_context_names_itself_and_the_cure(generator, tiny_model):
     long = "bread " * 400
     with pytest.raises(GeneratorError, match=r"prompt 1 has \d+ tokens.* 256 .*max_new_tokens"):
@@ -264,6 +289,10 @@ def test_a_prompt_longer_than_the_context_names_itself_and_the_cure(generator, t
         ({"dtype": "int8"}, "known: float32, bfloat16, float16"),
         ({"pooling": "max"}, "known: last, mean"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": 10**30}, "at most 1024"),
+        ({"temperature": 10**400}, "temperature is 1000"),
+        ({"projection": 5}, "projection is 5"),
+        ({"revision": 5}, "revision is 5"),
         ({"projection": "nowhere.safetensors"}, "not a projection"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -174,6 +175,10 @@ def test_the_command_plays_what_is_piped_in(pool_path, monkeypatch, capsys):
         (["play", "AlpacaEvalDuel-v0"], "needs pool=DIR"),
         (["play", "AlpacaEvalDuel-v0", "--env-kwargs", "{"], "not valid JSON"),
         (["play", "AlpacaEvalDuel-v0", "--env-kwargs", "[]"], "must be a JSON object"),
+        (
+            ["play", "AlpacaEvalDuel-v0", "--env-kwargs", '{"reward": "zero"}'],
+            "reward: not an argument of this environment",
+        ),
         (["play", "SyntheticDuel-v0", "--seed", "-1"], "seed is -1"),
     ],
 )
@@ -181,3 +186,13 @@ def test_the_command_refuses_in_one_line(words, complaint, capsys):
     assert main(words) == 1
     printed = capsys.readouterr().err
     assert complaint in printed and printed.count("\n") == 1
+
+
+def test_bytes_that_are_no_text_do_not_end_the_game(pool_path, monkeypatch):
+    typed, shown = io.BytesIO(b"\xff\xe9\nab\nbd\na\nb\nc\n"), io.BytesIO()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(typed, "utf-8"))
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, "ascii", write_through=True))
+    sys.stdout.write("")
+    assert main(command(pool_path, "--queries", "2", "--finals", "3", "--seed", "7")) == 0
+    printed = shown.getvalue().decode()
+    assert "Please answer with two different letters" in printed and "The same game again: --seed 7" in printed

@@ -108,9 +108,16 @@ def test_a_prompt_too_long_is_one_line_and_costs_no_other(material, tmp_path, ca
         ({"raters": "absent.json"}, "absent.json"),
         ({"projection": "absent.safetensors"}, "absent.safetensors"),
         ({"n": 1}, "n is 1"),
+        (
+            {"simulator": json.dumps([{"name": "reward_model", "model": "MATERIAL/reward", "head": "x"}])},
+            "no label 'x'",
+        ),
+        ({"simulator": "MATERIAL/language"}, "is a LlamaForCausalLM, not a reward model"),
+        ({"generator": "MATERIAL/reward"}, "is a LlamaForSequenceClassification, which writes no text"),
     ],
 )
 def test_what_cannot_be_recorded_is_one_line(material, tmp_path, capsys, changes, complaint: str) -> None:
+    changes = {key: str(value).replace("MATERIAL", str(material)) for key, value in changes.items()}
     assert main(words(material, tmp_path / "pool", **changes)) == 1
     printed = capsys.readouterr().err
     assert complaint in printed and printed.count("\n") == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duelgym.errors import PoolError
+from duelgym.errors import PoolError, SpecificationError
 from duelgym.pools import CandidatePool
 from duelgym.pools.prompts import read_prompts
 from duelgym.pools.shards import Recipe, Shard
@@ -159,10 +159,50 @@ def test_other_settings_and_a_second_recorder_are_refused(fakes, tmp_path: Path)
                 fakes.record(tmp_path / "out")
             return super().generate(prompts, n, rng=rng)
 
-    assert fakes.record(tmp_path / "out", generator=Nosy(), prompts=fakes.PROMPTS[:39]).n_prompts == 39
+    assert fakes.record(tmp_path / "out", generator=Nosy(), prompts=["a", *fakes.PROMPTS[:38]]).n_prompts == 39
     for place in (tmp_path / "out", "."):
         with pytest.raises(PoolError, match="exists already; pools are never overwritten"):
             fakes.record(place)
+
+
+def test_finished_prompts_that_are_taken_out_are_kept(fakes, tmp_path: Path) -> None:
+    with pytest.raises(PoolError, match="cannot be recorded"):
+        fakes.record(tmp_path / "out", prompts=[*fakes.PROMPTS[:3], "long " * 30])
+    others = {"prompts": fakes.PROMPTS[2:9]}
+    assert fakes.record(tmp_path / "out", **others).n_prompts == 7
+    assert len(list((tmp_path / "out.recording").glob("*.shard"))) == 2
+    assert fakes.record(tmp_path / "out", **others).n_prompts == 7  # the same call once more changes nothing
+    with pytest.raises(PoolError, match="not the pool of these prompts; move it away"):
+        fakes.record(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "seven")
+    pool = fakes.record(tmp_path / "out")
+    assert contents(pool.path) == contents(fakes.record(tmp_path / "whole").path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "seven", "whole"]
+
+
+def test_a_scorer_that_is_none_is_refused_before_anything_is_generated(fakes, tmp_path: Path) -> None:
+    class Nobody(fakes.Letters):
+        @property
+        def attributes(self):
+            raise SpecificationError("not a reward model")
+
+    with pytest.raises(SpecificationError, match="not a reward model"):
+        fakes.record(tmp_path / "out", scorer=Nobody())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_are_deaf_to_interrupts_from_the_start(fakes, tmp_path: Path, monkeypatch) -> None:
+    kind = multiprocessing.get_context("spawn").Process
+    start, handlers = kind.start, []
+
+    def watched(process) -> None:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        start(process)
+
+    monkeypatch.setattr(kind, "start", watched)
+    before = signal.getsignal(signal.SIGINT)
+    fakes.record(tmp_path / "out", workers=1)
+    assert handlers == [signal.SIG_IGN] and signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_damaged_shard_is_named(fakes, tmp_path: Path) -> None:
@@ -182,6 +222,7 @@ def test_a_damaged_shard_is_named(fakes, tmp_path: Path) -> None:
         ({"n": 1}, "n is 1; it must be a whole number of at least 2"),
         ({"seed": -1}, "seed is -1"),
         ({"workers": 1.5}, "workers is 1.5"),
+        ({"near_duplicate_cosine": 2}, "near_duplicate_cosine is 2; it must be a number above 0 and at most 1"),
         ({"prompts": []}, "0 prompts"),
         ({"prompts": ["a", "a"]}, "2 prompts, 1 of them different"),
         ({"temperature": 1.0}, "2 attributes: it belongs to each rater"),
@@ -216,8 +257,9 @@ def test_scores_that_cannot_be_are_refused_with_the_first_prompt(fakes, tmp_path
 
 def test_prompt_files(tmp_path: Path) -> None:
     text, lines = tmp_path / "a.txt", tmp_path / "b.jsonl"
-    text.write_bytes("one\r\n zwei é \nthree".encode())
-    assert read_prompts(text) == ["one", " zwei é ", "three"]
+    for mark in (b"", b"\xef\xbb\xbf"):  # of byte order, which some editors write
+        text.write_bytes(mark + "one\r\n zwei é \nthree".encode())
+        assert read_prompts(text) == ["one", " zwei é ", "three"]
     lines.write_text('{"prompt": "one\\ntwo", "id": 3}\n{"prompt": "x"}\n')
     assert read_prompts(lines) == ["one\ntwo", "x"]
 
@@ -232,6 +274,7 @@ def test_prompt_files(tmp_path: Path) -> None:
         ("a.txt", b"\xff\n", "not text in UTF-8"),
         ("a.jsonl", b'{"prompt": "a"}\nb\n', "line 2: must be a JSON object"),
         ("a.jsonl", b'{"prompt": 3}\n', "line 1: must be a JSON object"),
+        ("a.jsonl", b'{"prompt": "a \\ud800"}\n', "line 1: .* half of a surrogate pair"),
     ],
 )
 def test_prompt_files_with_faults_are_refused_naming_the_line(tmp_path: Path, name, content, message: str) -> None:

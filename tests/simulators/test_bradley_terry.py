@@ -73,3 +73,8 @@ def test_without_utilities_it_says_what_is_missing():
     duels = Duels(np.zeros(1, dtype=int), np.zeros((1, 2), dtype=int), None, np.zeros(1, dtype=int))
     with pytest.raises(SpecificationError, match="needs utilities"):
         BradleyTerry(1.0).probability(duels)
+
+
+def test_a_temperature_of_next_to_nothing_is_a_sure_rater():
+    sure = win_probability(np.array([1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0]), temperature=1e-308)
+    np.testing.assert_array_equal(sure, [1.0, 0.0, 0.5])

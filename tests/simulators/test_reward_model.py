@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ def _save(path, *, tokenizer=True, weights=True, **config):
             tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
         ).save_pretrained(path)
     return str(path)
+
+
+def _configure(path, **changes):
+    """Change a saved model's configuration; None takes a key out."""
+    file = Path(path, "config.json")
+    config = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +169,42 @@ def test_directories_that_lack_something_say_what(model, tmp_path):
             RewardModel(str(path)).score(PROMPTS, RESPONSES)
         assert f"its {part} cannot be loaded: " in str(caught.value) and "\n" not in str(caught.value)
     headless = _save(tmp_path / "headless", weights=False, num_labels=1)
+    with pytest.raises(SpecificationError, match="is a BertModel, not a reward model"):
+        RewardModel(headless).score(PROMPTS, RESPONSES)
+    _configure(headless, architectures=None)
     with pytest.raises(
         SpecificationError, match="lacks weights .classifier.bias, classifier.weight.; it was not trained"
     ):
         RewardModel(headless).score(PROMPTS, RESPONSES)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"id2label": {}, "num_labels": 0}, {"id2label": {"a": "b"}}, {"id2label": [1]}, {"num_labels": "two"}],
+    ids=str,
+)
+def test_labels_that_cannot_be_counted_are_refused(model, tmp_path, config):
+    path = shutil.copytree(model, tmp_path / "odd")
+    _configure(path, **{"id2label": None, **config})
+    with pytest.raises(SpecificationError, match="names no labels"):
+        _ = RewardModel(str(path)).attributes
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_a_chat_template_that_leaves_somebody_out_is_refused(model, tmp_path, role):
+    path = shutil.copytree(model, tmp_path / "deaf")
+    heard = {"user": "assistant", "assistant": "user"}[role]
+    template = (
+        f"{{% for m in messages %}}{{% if m['role'] == '{heard}' %}}{{{{ m['content'] }}}}{{% endif %}}{{% endfor %}}"
+    )
+    (path / "chat_template.jinja").write_text(template)
+    with pytest.raises(SpecificationError, match=f"its chat template leaves out what the {role} says"):
+        RewardModel(str(path)).score(PROMPTS, RESPONSES)
+
+
+def test_a_head_that_is_not_there_is_told_before_anything_is_scored(model):
+    with pytest.raises(SpecificationError, match="has no label 'x'"):
+        _ = RewardModel(model, head="x").attributes
 
 
 def test_code_of_its_own_is_refused(model, tmp_path):
@@ -200,6 +240,8 @@ def test_scores_that_are_not_numbers_are_refused(model, tmp_path):
         ({"model": ".", "head": 1}, "head is 1"),
         ({"model": ".", "batch_size": 0}, "batch_size is 0"),
         ({"model": ".", "max_length": 0}, "max_length is 0"),
+        ({"model": ".", "device": []}, "device is []"),
+        ({"model": ".", "revision": 3}, "revision is 3"),
         ({"model": ".", "dtype": "int8"}, "known: float32, float16, bfloat16"),
     ],
     ids=str,

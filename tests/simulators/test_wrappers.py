@@ -211,6 +211,10 @@ BT = BradleyTerry(1.0)
         (lambda: Drifting(BT, 0.0, 5), "from 0.01 to 100"),
         (lambda: Drifting(BT, 2.0, 0), "queries is 0; it must be a whole number of at least 1"),
         (lambda: Mixture(BT, 1), "raters is 1"),
+        (lambda: Mixture(BT, 10**400), "raters is 1000"),
+        (lambda: PositionBias(BT, 10**400), "shift is 1000"),
+        (lambda: BradleyTerry(10**400), "temperature is 1000"),
+        (lambda: Drifting(BT, 2.0, 10**400), "queries is 1000"),
         (lambda: Mixture(Flip(Mixture(BT, 2), 0.1), 2), "a mixture already"),
         (
             lambda: Deterministic().probability(Duels(np.zeros(1), np.zeros((1, 2)), None, np.zeros(1))),
