@@ -119,6 +119,7 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
         preferences, rewards = session.answer(asked, pairs)
         pair, preference = (int(pairs[0, 0]), int(pairs[0, 1])), int(preferences[0])
         self._answered = (asked, pair, preference)
+        self._asked = None  # should the generator fail now, the label is given and the next call says: reset
         self._asked = session.ask(1)
         observation = self._observation(self._asked, pair, preference)
         return observation, float(rewards[0]), False, session.queries >= self.budget, self._info(self._asked)

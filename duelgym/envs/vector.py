@@ -99,6 +99,7 @@ class DuelVectorEnv(HoldsSession, VectorEnv[dict[str, Any], np.ndarray, np.ndarr
         pairs = checked_pairs(actions, batch=self.num_envs, n_candidates=self.n_candidates)
         preferences, rewards = session.answer(self.asked, pairs)
         self._answered = {"last_pair": pairs, "preference": preferences}
+        self._asked = None  # should the generator fail now, the labels are given and the next call says: reset
         self._asked = session.ask(self.num_envs)
         truncated = np.full(self.num_envs, session.queries >= self.budget)
         return self._observation(pairs, preferences), rewards, never, truncated, self._info()

@@ -10,7 +10,7 @@ from duelgym.agent import PREFERENCE_FIRST, PREFERENCE_NONE, PREFERENCE_SECOND, 
 from duelgym.envs.duel import DuelEnv
 from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.session import DuelSession, drawn_preferences
-from duelgym.errors import SpecificationError
+from duelgym.errors import GeneratorError, SpecificationError
 from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym.pools import CandidatePool
 from duelgym.simulators import Duels
@@ -183,3 +183,26 @@ def test_lengths_come_from_the_pool_without_reading_a_text(pool_path, monkeypatc
     assert lengths.tolist() == [[len(first), len(second)] for first, second in texts]
     session.answer(asked, pairs)
     assert pool.characters(np.array([0])).shape == (1, 6)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: gym.make("SyntheticDuel-v0"), lambda: gym.make_vec("SyntheticDuel-v0", num_envs=2)]
+)
+def test_after_a_generator_failed_the_episode_begins_anew(make, monkeypatch):
+    """The label was given, so a second try would ask about another question than the one shown."""
+    env = make()
+    env.reset(seed=0)
+    inner = env.unwrapped
+    pairs = [3, 1] if hasattr(inner, "texts") else [[3, 1]] * 2
+
+    def fails(batch):
+        raise GeneratorError("the server is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inner._session, "ask", fails)
+        with pytest.raises(GeneratorError):
+            env.step(pairs)
+    with pytest.raises(gym.error.ResetNeeded):
+        env.step(pairs)
+    env.reset(seed=0)
+    env.step(pairs)
