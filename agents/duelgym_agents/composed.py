@@ -10,10 +10,12 @@ from jaxtyping import Float32, Int8, Int64
 
 from duelgym.agent import PREFERENCE_NONE, Contexts
 from duelgym.errors import SpecificationError
-from duelgym_agents.exploration import ExplorationRule
+from duelgym_agents.exploration.posterior import GivesFeatures, GivesPosterior
+from duelgym_agents.exploration.rule import AnyRule, Selection
 from duelgym_agents.reward_models import RewardModel
 from duelgym_agents.state import entry, generator_from_array, generator_to_array, with_prefix, without_prefix
 
+_READS = ("nothing", "mean", "samples", "features", "posterior")
 _COUNTED = ("retries", "fallbacks", "self_duels", "repeated_pairs", "unanswered")
 
 
@@ -28,9 +30,13 @@ class RewardModelAgent:
         rule: picks pairs.
         n_samples: samples of the model given to rules that read samples.
         rng: the rule's random stream; the agent keeps it.
+
+    Raises:
+        SpecificationError: if the rule reads what the model cannot give, or what no agent may see.
     """
 
-    def __init__(self, model: RewardModel, rule: ExplorationRule, *, n_samples: int, rng: np.random.Generator) -> None:
+    def __init__(self, model: RewardModel, rule: AnyRule, *, n_samples: int, rng: np.random.Generator) -> None:
+        _check_fit(model, rule)
         self._model = model
         self._rule = rule
         self._n_samples = n_samples
@@ -40,14 +46,7 @@ class RewardModelAgent:
 
     def select_pairs(self, contexts: Contexts) -> Int64[np.ndarray, "batch 2"]:
         """Return the pairs (first shown, second shown) that the rule picks; nothing that it does not read is computed."""
-        batch, n_candidates, _ = contexts.candidates.shape
-        if self._rule.reads == "nothing":
-            utilities = np.empty((0, batch, n_candidates), dtype=np.float32)
-        elif self._rule.reads == "mean":
-            utilities = self._model.mean(contexts)[None]
-        else:
-            utilities = self._model.sample_utilities(contexts, self._n_samples, self._rng)
-        selection = self._rule(_finite(utilities), self._rng)
+        selection = self._select(contexts)
         self._counts["retries"] += selection.retries
         self._counts["fallbacks"] += selection.fallbacks
         return selection.pairs
@@ -105,6 +104,23 @@ class RewardModelAgent:
         self._counts = dict(zip(_COUNTED, counts, strict=True))
         self._asked = set(entry(state, "asked", (None,)).tolist())
 
+    def _select(self, contexts: Contexts) -> Selection:
+        rule, model = self._rule, self._model
+        if rule.reads == "features":
+            assert isinstance(model, GivesFeatures)  # checked when the agent was built
+            return rule(_finite(model.features(contexts), "features"), self._rng)
+        if rule.reads == "posterior":
+            assert isinstance(model, GivesPosterior)
+            return rule(model.posterior(contexts), self._rng)
+        batch, n_candidates, _ = contexts.candidates.shape
+        if rule.reads == "nothing":
+            utilities = np.empty((0, batch, n_candidates), dtype=np.float32)
+        elif rule.reads == "mean":
+            utilities = model.mean(contexts)[None]
+        else:
+            utilities = model.sample_utilities(contexts, self._n_samples, self._rng)
+        return rule(_finite(utilities), self._rng)
+
 
 def _question(
     prompt: Float32[np.ndarray, " prompt_dim"],
@@ -118,7 +134,25 @@ def _question(
     return int.from_bytes(digest.digest(), "little")
 
 
-def _finite(utilities: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    if not np.isfinite(utilities).all():
-        raise SpecificationError("the reward model's utilities are not finite; lower its learning_rate")
-    return utilities
+def _check_fit(model: RewardModel, rule: AnyRule) -> None:
+    """Refuse a rule that reads what the model cannot give, or what is no agent's to read."""
+    reads, name = str(rule.reads), type(model).__name__
+    if reads == "features" and not isinstance(model, GivesFeatures):
+        raise SpecificationError(
+            f"rule {rule.name!r} reads features, which {name} does not give; use a reward model with a method features"
+        )
+    if reads == "posterior" and not isinstance(model, GivesPosterior):
+        raise SpecificationError(
+            f"rule {rule.name!r} reads a covariance, which {name} does not give; use a linear reward model, one with a "
+            "method posterior"
+        )
+    if reads not in _READS:
+        raise SpecificationError(
+            f"rule {rule.name!r} reads {reads!r}, which no agent has; an agent's rule may read {', '.join(_READS)}"
+        )
+
+
+def _finite(values: Float32[np.ndarray, "*shape"], name: str = "utilities") -> Float32[np.ndarray, "*shape"]:
+    if not np.isfinite(values).all():
+        raise SpecificationError(f"the reward model's {name} are not finite; lower its learning_rate")
+    return values

@@ -1,12 +1,14 @@
-"""What an exploration rule is: sampled utilities in, pairs out."""
+"""What an exploration rule is: sampled utilities, features or a posterior in, pairs out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, Int64
+
+from duelgym_agents.exploration.posterior import LinearPosterior
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class ExplorationRule(Protocol):
     * ``"nothing"``: only the shape; ``n_samples`` may be 0.
     * ``"mean"``: one utility per candidate; ``n_samples`` must be 1.
     * ``"samples"``: several joint samples of all candidates' utilities, each under one epistemic index.
+
+    Within a sample one index scores all prompts of the batch, so a rule may also pick a batch's pairs jointly.
+    Rules that need more than utilities say so by another ``reads``: see :class:`FeatureRule` and
+    :class:`PosteriorRule`.
     """
 
     @property
@@ -49,6 +55,53 @@ class ExplorationRule(Protocol):
     ) -> Selection:
         """Return one pair per prompt."""
         ...
+
+
+class FeatureRule(Protocol):
+    """As :class:`ExplorationRule`, but a function of the candidates' features.
+
+    The reward model gives them by a method ``features`` (:class:`~duelgym_agents.exploration.posterior.GivesFeatures`).
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables and agents call the rule."""
+        ...
+
+    @property
+    def reads(self) -> Literal["features"]:
+        """What the rule looks at."""
+        ...
+
+    def __call__(
+        self, features: Float32[np.ndarray, "batch n_candidates feature"], rng: np.random.Generator
+    ) -> Selection:
+        """Return one pair per prompt."""
+        ...
+
+
+class PosteriorRule(Protocol):
+    """As :class:`ExplorationRule`, but a function of the features, mean and covariance of a linear reward model.
+
+    The reward model gives them by a method ``posterior`` (:class:`~duelgym_agents.exploration.posterior.GivesPosterior`).
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables and agents call the rule."""
+        ...
+
+    @property
+    def reads(self) -> Literal["posterior"]:
+        """What the rule looks at."""
+        ...
+
+    def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
+        """Return one pair per prompt."""
+        ...
+
+
+AnyRule: TypeAlias = ExplorationRule | FeatureRule | PosteriorRule
 
 
 def only_pair(batch: int) -> Selection:

@@ -1,0 +1,60 @@
+"""What rules share when they choose: ties at random, refusal of what they cannot use."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from duelgym.errors import SpecificationError
+
+
+def random_best(
+    scores: Float[np.ndarray, "batch n_options"] | Bool[np.ndarray, "batch n_options"],
+    rng: np.random.Generator,
+    *,
+    excluded: Int64[np.ndarray, " batch"] | None = None,
+) -> Int64[np.ndarray, " batch"]:
+    """Return the position of each row's largest score, drawn uniformly among equals.
+
+    Args:
+        scores: not NaN; ``True`` beats ``False``.
+        rng: draws one integer a row.
+        excluded: one position per row that may not be chosen.
+    """
+    if excluded is not None:
+        scores = scores.copy()
+        scores[np.arange(len(scores)), excluded] = -np.inf
+    ties = scores == scores.max(axis=1, keepdims=True)
+    chosen = rng.integers(ties.sum(axis=1))  # which of the equals, counted from the first
+    return (ties.cumsum(axis=1) > chosen[:, None]).argmax(axis=1)
+
+
+def random_other(
+    positions: Int64[np.ndarray, " batch"], n_candidates: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " batch"]:
+    """Return for each position another one, uniformly over the ``n_candidates - 1`` others."""
+    other = rng.integers(n_candidates - 1, size=len(positions))
+    return other + (other >= positions)
+
+
+def check_samples(rule: str, n_samples: int, *, at_least: int) -> None:
+    """Refuse too few utility samples.
+
+    Raises:
+        SpecificationError: if there are fewer than ``at_least``.
+    """
+    if n_samples < at_least:
+        cure = ": use an ensemble (n_particles >= 2)" if at_least > 1 else ""
+        raise SpecificationError(f"{rule} was given {n_samples} utility sample(s); it needs at least {at_least}{cure}")
+
+
+def check_mean(rule: str, n_samples: int) -> None:
+    """Refuse more or less than the one utility per candidate that a rule reads.
+
+    Raises:
+        SpecificationError: if ``n_samples`` is not 1.
+    """
+    if n_samples != 1:
+        raise SpecificationError(
+            f"{rule} was given {n_samples} utility samples; it takes one: give it the mean over samples"
+        )

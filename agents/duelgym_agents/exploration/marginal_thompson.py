@@ -1,0 +1,94 @@
+"""Marginal Thompson: double Thompson sampling that perturbs each candidate by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from duelgym_agents.exploration.bounds import mean_and_deviation
+from duelgym_agents.exploration.checks import check_count, check_number
+from duelgym_agents.exploration.choice import check_samples, random_best, random_other
+from duelgym_agents.exploration.rule import Selection, only_pair
+
+
+@dataclass(frozen=True)
+class MarginalThompson:
+    """Perturbs every candidate's mean by its own uniform noise, twice, and shows the two favourites.
+
+    What ActiveUltraFeedback (2603.09692) calls DTS: the favourite is the largest mean + width * u * deviation, with
+    u uniform on [-1, 1] and independent for each candidate. It is not double Thompson sampling, whose one epistemic
+    index scores all candidates jointly: here a doubt that all candidates share still reorders them. Where every
+    retry met the same favourite, the second candidate is uniform over the others, and the prompt counts as a
+    fallback. Ties are decided at random.
+
+    Args:
+        width: of the noise, in standard deviations over samples (divisor n_samples - 1); positive and finite.
+        max_retries: how often the second noise may be drawn again; at least 0. The published code has 10 as its
+            default and 30 in its experiments.
+
+    Raises:
+        SpecificationError: if either is not such a number.
+    """
+
+    width: float = 1.0
+    max_retries: int = 30
+    name: ClassVar[str] = "marginal_thompson"
+    reads: ClassVar[Literal["samples"]] = "samples"
+
+    def __post_init__(self) -> None:
+        check_number("width", self.width, above=0)
+        check_count("max_retries", self.max_retries, at_least=0)
+
+    def __call__(
+        self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
+    ) -> Selection:
+        """Return the favourites of two draws of noise per prompt.
+
+        Raises:
+            SpecificationError: if there are fewer than two samples (no deviation).
+        """
+        n_samples, batch, n_candidates = utilities.shape
+        check_samples(self.name, n_samples, at_least=2)
+        if n_candidates == 1:
+            return only_pair(batch)
+        mean, deviation = mean_and_deviation(utilities)
+        radius = self.width * deviation
+        return perturbed_pairs(mean, mean, radius, self.max_retries, rng)
+
+
+def perturbed_pairs(
+    first_means: Float64[np.ndarray, "batch n_candidates"],
+    second_means: Float64[np.ndarray, "batch n_candidates"],
+    radius: Float64[np.ndarray, "batch n_candidates"],
+    max_retries: int,
+    rng: np.random.Generator,
+) -> Selection:
+    """Return the favourites under two perturbed means; the second is drawn afresh until it differs, then uniformly.
+
+    Args:
+        first_means: what the first candidate is the favourite of.
+        second_means: what the second candidate is the favourite of.
+        radius: noise is uniform in [-radius, radius], independent for each candidate.
+        max_retries: how often the second may be drawn again.
+        rng: draws noise and ties.
+    """
+
+    def favourites(
+        means: Float64[np.ndarray, "rows n_candidates"], radii: Float64[np.ndarray, "rows n_candidates"]
+    ) -> Int64[np.ndarray, " rows"]:
+        return random_best(means + radii * rng.uniform(-1.0, 1.0, size=means.shape), rng)
+
+    first, second = favourites(first_means, radius), favourites(second_means, radius)
+    retries = 0
+    for _ in range(max_retries):
+        (equal,) = np.nonzero(second == first)
+        if not len(equal):
+            break
+        retries += len(equal)
+        second[equal] = favourites(second_means[equal], radius[equal])
+    (equal,) = np.nonzero(second == first)
+    second[equal] = random_other(first[equal], first_means.shape[1], rng)
+    return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))

@@ -1,0 +1,68 @@
+"""MaxMinLCB: the candidate surest to beat its most dangerous rival, against that rival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from duelgym_agents.exploration.bounds import difference_mean_and_deviation, plausible_winners
+from duelgym_agents.exploration.checks import check_number
+from duelgym_agents.exploration.choice import check_samples, random_best
+from duelgym_agents.exploration.rule import Selection, only_pair
+
+
+@dataclass(frozen=True)
+class MaxMinLCB:
+    """Plays a game of leader and follower on the lower confidence bounds of utility differences.
+
+    Pasztor, Kassraie and Krause 2024 (2406.16745). LCB(i, j) is mean minus ``width`` standard deviations of
+    u_i - u_j over samples. Among candidates that no other beats with confidence, the first is the one of largest
+    min_j LCB(i, j), the second the j that attains the minimum. The probability is monotone in the difference, so
+    bounds on either choose alike. ActiveUltraFeedback (2603.09692) adds two single deviations where this rule, as
+    the paper, takes the deviation of the difference. Ties are decided at random.
+
+    Where one candidate beats all others with confidence, the paper shows it against itself, which teaches nothing;
+    here its rival is the j of lowest LCB among all, and the prompt counts as a fallback.
+
+    Args:
+        width: of the bounds, in standard deviations (divisor n_samples - 1); positive and finite. Stands for the
+            paper's beta_t, which grows slowly with the number of queries; a rule that keeps no count cannot.
+
+    Raises:
+        SpecificationError: if the width is not such a number.
+    """
+
+    width: float = 1.0
+    name: ClassVar[str] = "max_min_lcb"
+    reads: ClassVar[Literal["samples"]] = "samples"
+
+    def __post_init__(self) -> None:
+        check_number("width", self.width, above=0)
+
+    def __call__(
+        self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
+    ) -> Selection:
+        """Return leaders and followers.
+
+        Raises:
+            SpecificationError: if there are fewer than two samples (no deviation).
+        """
+        n_samples, batch, n_candidates = utilities.shape
+        check_samples(self.name, n_samples, at_least=2)
+        if n_candidates == 1:
+            return only_pair(batch)
+        mean, radius = difference_mean_and_deviation(utilities)
+        radius *= self.width
+        plausible = plausible_winners(mean, radius)
+        alone = plausible.sum(axis=1) == 1
+        bound = mean - radius
+        rivals = plausible | alone[:, None]
+        bound[~np.broadcast_to(rivals[:, None, :], bound.shape)] = np.inf
+        diagonal = np.arange(n_candidates)
+        bound[:, diagonal, diagonal] = np.inf
+        first = random_best(np.where(plausible, bound.min(axis=2), -np.inf), rng)
+        second = random_best(-bound[np.arange(batch), first], rng)
+        return Selection(np.stack([first, second], axis=1), fallbacks=int(np.count_nonzero(alone)))
