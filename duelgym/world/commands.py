@@ -25,9 +25,12 @@ def add_parser(subparsers: _Subparsers[argparse.ArgumentParser]) -> None:
     _add_raters(actions)
     _add_report(actions)
     _add_recipe(actions, "language-model", 6500, run_language_model)
-    reward = _add_recipe(actions, "reward-model", 5000, run_reward_model)
+    reward = _add_recipe(actions, "reward-model", 3500, run_reward_model)
     reward.add_argument(
-        "--answers", type=Path, metavar="FILE", help="JSON Lines of prompts with answers to train on as well"
+        "--base",
+        required=True,
+        metavar="DIR",
+        help="the language model to begin from, of another seed than the one that answers",
     )
 
 
@@ -106,7 +109,7 @@ def _add_recipe(
     parser = actions.add_parser(
         name,
         help=f"train the embedded {name.replace('-', ' ')} from the project's own material",
-        epilog=f"example: duelgym world {name} --out {name}",
+        epilog=f"example: duelgym world {name} --out {name}" + (" --base base" if name == "reward-model" else ""),
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model directory in transformers format")
     parser.add_argument("--steps", type=int, default=steps, help="batches (default %(default)s)")
@@ -153,11 +156,11 @@ def run_reward_model(arguments: argparse.Namespace) -> None:
     _recipe(
         arguments,
         lambda: train_reward_model(
+            arguments.base,
             arguments.out,
             steps=arguments.steps,
             seed=arguments.seed,
             threads=arguments.threads,
-            extra=arguments.answers,
         ),
     )
 

@@ -136,8 +136,8 @@ def train_language_model(
     }
 
 
-def encode(tokenizer: Any, prompt: str, response: str) -> tuple[list[int], int]:
-    """Return the tokens of a conversation of one turn, and where the answer begins; cut off at 128 tokens."""
+def encode(tokenizer: Any, prompt: str, response: str, *, longest: int = LONGEST) -> tuple[list[int], int]:
+    """Return the tokens of a conversation of one turn, and where the answer begins; cut off at ``longest`` tokens."""
     question = tokenizer.encode(f"{USER}{prompt}{ASSISTANT}", add_special_tokens=False)
     answer = tokenizer.encode(response, add_special_tokens=False)
-    return [*question, *answer, tokenizer.eos_token_id][:LONGEST], len(question)
+    return [*question, *answer, tokenizer.eos_token_id][:longest], len(question)

@@ -1,8 +1,8 @@
-"""Recipe of the embedded reward model: a bidirectional transformer with one head an attribute, trained on rubric-labelled pairs."""
+"""Recipe of the embedded reward model: a language model of its own, taught on rubric-labelled pairs, one head an attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,112 +10,80 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from duelgym.world.corpus import demonstrations
+from duelgym.world.corpus import Demonstrations, demonstrations
+from duelgym.world.language_model import CONTEXT, encode
 from duelgym.world.rubric import ATTRIBUTES, mark
-from duelgym.world.training import byte_pair_tokenizer, fit, initialise, length_sorted_batches, save_half
+from duelgym.world.training import fit, length_sorted_batches, save_half
 
 if TYPE_CHECKING:
     import torch
 
-VOCABULARY = 3072
-CONTEXT = 192
 EACH = 4
 SHARPNESS = 2.0
-_SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
+TWINS = ("false", "elsewhere")
 
 
 def train_reward_model(
+    base: str | Path,
     out: Path,
     *,
-    steps: int = 5000,
-    seed: int = 1,
+    steps: int = 3500,
+    seed: int = 2,
     threads: int = 2,
-    tokenizer_texts: int = 30_000,
-    extra: Path | None = None,
     batch: int = 8,
     chunk: int = 1024,
     spread_prompts: int = 2000,
+    held_out: int = 1000,
 ) -> dict[str, Any]:
     """Train the embedded reward model and write it in transformers format (``AutoModelForSequenceClassification``).
 
-    BERT with 6 layers of width 192 (2.9 million parameters, a tokenizer of its own; Devlin et al. 2019) and one output for each of
-    :data:`~duelgym.world.rubric.ATTRIBUTES`. For two answers to one prompt and attribute k with rubric values a and b, the label
-    is that of a Bradley-Terry rater, P(first) = 1 / (1 + exp(-2 (a - b) / s_k)), where s_k is the standard deviation of the attribute between
-    answers to one prompt; the loss is the cross-entropy to that probability, over all pairs of 4 answers and all attributes. The
-    last two answers are the second once more, with every fact stated falsely and about another topic: pairs that differ in truth
-    or topic and in little else.
+    A language model whose output layer gives way to one output for each of :data:`~duelgym.world.rubric.ATTRIBUTES`, read
+    at the answer's end. For two answers to one prompt and attribute k with rubric values a and b, the label is that of a
+    Bradley-Terry rater, P(first) = 1 / (1 + exp(-2 (a - b) / s_k)), where s_k is the standard deviation of the attribute between
+    answers to one prompt; the loss is the cross-entropy to that probability, over all pairs of 4 answers and all attributes.
+    The last two answers are the second once more, with every fact stated falsely and about another topic: pairs that differ in
+    truth or topic and in little else.
 
     Args:
+        base: directory of a language model of :func:`~duelgym.world.language_model.train_language_model`; of another seed than the
+            one that answers, so that the judge's features are not the agents'. From random weights a topic's
+            match is not learnt in thousands of steps.
         out: directory to write.
         steps: batches of prompts with 4 answers each.
         seed: of material, weights and order.
         threads: for torch.
-        tokenizer_texts: answers from which the tokenizer is learnt.
-        extra: JSON Lines of ``{"prompt": …, "responses": […]}``, for instance of the language model's own answers; every second
-            batch is then made of them.
-        batch: prompts in a batch.
-        chunk: prompts that are sorted by length together.
-        spread_prompts: prompts on whose answers the constants s_k are measured.
+        batch: prompts a step.
+        chunk: prompts that are drawn at once and sorted by length.
+        spread_prompts: from which the constants s_k are measured.
+        held_out: prompts on which the model is compared with the rubric at the end.
 
     Returns:
-        the constants s_k and ``parameters``.
+        the constants s_k, ``parameters``, and on held-out prompts the share of pairs in the rubric's order, by attribute.
     """
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.set_num_threads(threads)
     material, order, weights, scale_rng = np.random.default_rng(seed).spawn(4)
-    stream = ((d.instruction.text, d.responses) for d in demonstrations(material, each=2, twins=("false", "elsewhere")))
-    sample = islice(stream, tokenizer_texts // EACH)
-    tokenizer = byte_pair_tokenizer(
-        (text for prompt, responses in sample for text in (prompt, *responses)),
-        size=VOCABULARY,
-        special=_SPECIAL,
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        model_max_length=CONTEXT,
-    )
-    _pair_template(tokenizer)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=192,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        intermediate_size=576,
-        max_position_embeddings=CONTEXT,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(ATTRIBUTES)),
-        label2id={name: k for k, name in enumerate(ATTRIBUTES)},
-    )
+    tokenizer = AutoTokenizer.from_pretrained(base)
     with torch.random.fork_rng():
-        model = BertForSequenceClassification(config)
-    initialise(model, int(weights.integers(2**63)))
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            dtype=torch.float32,
+            id2label=dict(enumerate(ATTRIBUTES)),
+            label2id={name: k for k, name in enumerate(ATTRIBUTES)},
+        )
+    head = torch.Generator().manual_seed(int(weights.integers(2**63)))
+    torch.nn.init.normal_(model.score.weight, 0.0, 0.02, generator=head)
     spread = attribute_spread(islice(demonstrations(scale_rng, each=EACH), spread_prompts))
     first, second = torch.triu_indices(EACH, EACH, offset=1)
-
-    def batches(source: Iterator[tuple[str, tuple[str, ...]]]) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
-        while True:
-            fresh = list(islice(source, chunk))
-            lengths = [len(prompt) + max(map(len, responses)) for prompt, responses in fresh]
-            shuffled = order.permutation(-(-len(fresh) // batch)).tolist()
-            for rows in length_sorted_batches(lengths, batch, shuffled):
-                yield [fresh[k] for k in rows]
-
-    sources = [batches(stream)] + ([batches(_recorded(extra, order))] if extra is not None else [])
+    batches = _batches(demonstrations(material, each=EACH - len(TWINS), twins=TWINS), batch, chunk, order)
 
     def batch_loss(step: int) -> torch.Tensor:
-        asked = next(sources[step % len(sources)])
-        pairs = [(prompt, response) for prompt, responses in asked for response in responses]
-        values = torch.tensor([[mark(*pair).attributes[name] for name in ATTRIBUTES] for pair in pairs])
-        encoded = tokenizer(
-            [p for p, _ in pairs], [r for _, r in pairs], padding=True, truncation=True, return_tensors="pt"
-        )
-        scores = model(**encoded).logits.float().view(len(asked), EACH, -1)
-        values = (values / torch.tensor(spread)).view(len(asked), EACH, -1)
+        shown = next(batches)
+        pairs = [(d.instruction.text, response) for d in shown for response in d.responses]
+        values = torch.tensor(rubric_values(shown) / spread)
+        scores = model(**_padded(tokenizer, pairs)).logits.view(len(shown), EACH, -1)
         target = torch.sigmoid(SHARPNESS * (values[:, first] - values[:, second])).float()
         return torch.nn.functional.binary_cross_entropy_with_logits(scores[:, first] - scores[:, second], target)
 
@@ -123,38 +91,39 @@ def train_reward_model(
         model,
         batch_loss,
         steps=steps,
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         describe="reward model",
-        report=lambda step: _line(agreement(model, tokenizer, seed=step)),
+        report=lambda step: _line(agreement(model, tokenizer, n_prompts=200)),
     )
     model.eval()
+    agreed = agreement(model, tokenizer, n_prompts=held_out)
     save_half(model, tokenizer, out)
     return {
         "spread": dict(zip(ATTRIBUTES, spread.tolist(), strict=True)),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "held_out_agreement": agreed,
     }
 
 
-def attribute_spread(shown: Any) -> Float64[np.ndarray, " attributes"]:
+def rubric_values(shown: Sequence[Demonstrations]) -> Float64[np.ndarray, "prompts each attributes"]:
+    """Return the rubric's attributes of answers, equally many to every prompt."""
+    marks = [[mark(d.instruction.text, response).attributes for response in d.responses] for d in shown]
+    return np.array([[[value[name] for name in ATTRIBUTES] for value in several] for several in marks])
+
+
+def attribute_spread(shown: Iterable[Demonstrations]) -> Float64[np.ndarray, " attributes"]:
     """Return the standard deviation of each attribute between answers to one prompt, pooled over prompts."""
-    variances = []
-    for demonstration in shown:
-        values = [mark(demonstration.instruction.text, response).attributes for response in demonstration.responses]
-        variances.append(np.var([[value[name] for name in ATTRIBUTES] for value in values], axis=0, ddof=1))
-    return np.sqrt(np.mean(variances, axis=0))
+    return np.sqrt(np.var(rubric_values(list(shown)), axis=1, ddof=1).mean(axis=0))
 
 
-def agreement(model: Any, tokenizer: Any, *, seed: int, n_prompts: int = 200) -> dict[str, float]:
+def agreement(model: Any, tokenizer: Any, *, n_prompts: int, seed: int = 0xA66) -> dict[str, float]:
     """Return for every attribute how often model and rubric agree which of two answers has more of it, on held-out prompts.
 
     Pairs that the rubric finds equal are left out.
     """
-    rng = np.random.default_rng([seed, 0xA66])
-    shown = list(islice(demonstrations(rng, each=EACH, kept=True), n_prompts))
-    pairs = [(d.instruction.text, response) for d in shown for response in d.responses]
-    values = np.array([[mark(*pair).attributes[name] for name in ATTRIBUTES] for pair in pairs])
-    scores = score(model, tokenizer, pairs)
-    return pairwise_accuracy(scores.reshape(n_prompts, EACH, -1), values.reshape(n_prompts, EACH, -1))
+    shown = list(islice(demonstrations(np.random.default_rng(seed), each=EACH, kept=True), n_prompts))
+    scores = score(model, tokenizer, [(d.instruction.text, response) for d in shown for response in d.responses])
+    return pairwise_accuracy(scores.reshape(n_prompts, EACH, -1), rubric_values(shown))
 
 
 def pairwise_accuracy(
@@ -177,38 +146,29 @@ def score(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> Float[np.
     scores = np.empty((len(pairs), len(ATTRIBUTES)), np.float32)
     with torch.inference_mode():
         for rows in length_sorted_batches([len(p) + len(r) for p, r in pairs], 128, range(len(pairs))):
-            encoded = tokenizer(
-                [pairs[k][0] for k in rows],
-                [pairs[k][1] for k in rows],
-                padding=True,
-                truncation=True,
-                return_tensors="pt",
-            )
-            scores[rows] = model(**encoded).logits.float().numpy()
+            scores[rows] = model(**_padded(tokenizer, [pairs[k] for k in rows])).logits.float().numpy()
     return scores
+
+
+def _batches(
+    stream: Iterator[Demonstrations], batch: int, chunk: int, order: np.random.Generator
+) -> Iterator[list[Demonstrations]]:
+    while True:
+        drawn = list(islice(stream, chunk))
+        lengths = [len(d.instruction.text) + max(map(len, d.responses)) for d in drawn]
+        shuffled = order.permutation(-(-len(drawn) // batch)).tolist()
+        for rows in length_sorted_batches(lengths, batch, shuffled):
+            yield [drawn[k] for k in rows]
+
+
+def _padded(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> dict[str, torch.Tensor]:
+    """Return conversations of one turn as a batch, padded on the right."""
+    import torch
+
+    rows = [torch.tensor(encode(tokenizer, prompt, response, longest=CONTEXT)[0]) for prompt, response in pairs]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=tokenizer.pad_token_id)
+    return {"input_ids": ids, "attention_mask": (ids != tokenizer.pad_token_id).long()}
 
 
 def _line(shares: dict[str, float]) -> str:
     return "agreement with the rubric " + " ".join(f"{name} {share:.3f}" for name, share in shares.items())
-
-
-def _recorded(path: Path, rng: np.random.Generator) -> Iterator[tuple[str, tuple[str, ...]]]:
-    import json
-
-    entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    while True:
-        for k in rng.permutation(len(entries)):
-            chosen = rng.permutation(len(entries[k]["responses"]))[:EACH]
-            yield entries[k]["prompt"], tuple(entries[k]["responses"][c] for c in chosen)
-
-
-def _pair_template(tokenizer: Any) -> None:
-    """Make the tokenizer write ``[CLS] prompt [SEP] response [SEP]`` with segment numbers."""
-    from tokenizers.processors import TemplateProcessing
-
-    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", cls), ("[SEP]", sep)],
-    )

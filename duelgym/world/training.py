@@ -84,7 +84,7 @@ def fit(
     inner: list[torch.nn.Parameter] = []
     outer: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        edge = "embed" in name or name.startswith(("lm_head", "classifier"))
+        edge = "embed" in name or name.startswith(("lm_head", "score"))
         (outer if edge or parameter.dim() != 2 else inner).append(parameter)
     optimizers = [
         torch.optim.Muon(inner, lr=learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),

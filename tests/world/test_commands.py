@@ -25,7 +25,7 @@ from duelgym.world.rubric import ATTRIBUTES
 from duelgym.world.samples import samples
 
 speaker = partial(train_language_model, tokenizer_texts=300, batch=8, chunk=16, held_out=16)
-judge = partial(train_reward_model, tokenizer_texts=300, batch=2, chunk=4, spread_prompts=30)
+judge = partial(train_reward_model, batch=2, chunk=4, spread_prompts=30, held_out=4)
 
 
 def _run(*words):
@@ -148,9 +148,14 @@ def _recipe(name, out, *options):
     return load_file(out / "model.safetensors")
 
 
-@pytest.mark.parametrize(("name", "train"), [("language-model", speaker), ("reward-model", judge)])
-def test_recipes_write_what_they_train_and_how_it_went(name, train, small, tmp_path, capsys):
-    weights = _recipe(name, tmp_path / "new" / "out")
+@pytest.mark.parametrize("name", ["language-model", "reward-model"])
+def test_recipes_write_what_they_train_and_how_it_went(name, small, tmp_path, capsys):
+    if name == "language-model":
+        train, options = speaker, ()
+    else:
+        _recipe("language-model", tmp_path / "base")
+        train, options = partial(judge, tmp_path / "base"), ("--base", tmp_path / "base")
+    weights = _recipe(name, tmp_path / "new" / "out", *options)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert json.loads((tmp_path / "new" / "out" / "training.json").read_text()) == told
     assert told.pop("minutes") >= 0 and told.pop("steps") == 2 and told.pop("seed") == 3
@@ -162,19 +167,9 @@ def test_recipes_write_what_they_train_and_how_it_went(name, train, small, tmp_p
 
 @pytest.mark.parametrize("name", ["language-model", "reward-model"])
 def test_no_steps_are_refused(name, tmp_path, capsys):
-    assert _run(name, "--out", tmp_path / "out", "--steps", 0) == 1
+    options = ("--base", tmp_path) if name == "reward-model" else ()
+    assert _run(name, "--out", tmp_path / "out", "--steps", 0, *options) == 1
     assert "--steps is 0; it must be at least 1" in capsys.readouterr().err and not (tmp_path / "out").exists()
-
-
-def test_the_reward_model_is_trained_on_answers_given_as_well(small, tmp_path):
-    answers = tmp_path / "answers.jsonl"
-    entry = {"prompt": "Introduce honey bees.", "responses": ["Bees.", "A honey bee has four wings.", "No!", "Yes?"]}
-    answers.write_text(json.dumps(entry) + "\n")
-    plain, extra = (
-        _recipe("reward-model", tmp_path / "a"),
-        _recipe("reward-model", tmp_path / "b", "--answers", answers),
-    )
-    assert any(not torch.equal(plain[key], extra[key]) for key in plain)
 
 
 @pytest.mark.parametrize(

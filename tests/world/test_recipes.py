@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from duelgym.simulators.reward_model import RewardModel
 from duelgym.world.corpus import ASSISTANT, USER, Demonstrations
 from duelgym.world.instructions import parse_instruction
 from duelgym.world.language_model import LONGEST, encode, train_language_model
@@ -18,7 +19,6 @@ from duelgym.world.samples import samples
 SMALL = {"threads": 1, "tokenizer_texts": 300}
 # Three steps need no thousands of examples.
 speaker = partial(train_language_model, batch=8, chunk=16, held_out=16, **SMALL)
-judge = partial(train_reward_model, batch=2, chunk=4, spread_prompts=30, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,12 @@ def language(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def reward(tmp_path_factory):
+def judge(language):
+    return partial(train_reward_model, language[0], batch=2, chunk=4, spread_prompts=30, held_out=4, threads=1)
+
+
+@pytest.fixture(scope="module")
+def reward(tmp_path_factory, judge):
     out = tmp_path_factory.mktemp("reward")
     return out, judge(out, steps=2, seed=1)
 
@@ -59,9 +64,9 @@ def test_long_examples_are_cut(language):
     assert len(tokens) == LONGEST and begin < 10
 
 
-@pytest.mark.parametrize("train", [speaker, judge])
-def test_a_seed_decides_the_weights(train, language, reward, tmp_path):
-    (first, report), steps, seed = (language, 3, 0) if train is speaker else (reward, 2, 1)
+@pytest.mark.parametrize("name", ["language", "reward"])
+def test_a_seed_decides_the_weights(name, judge, language, reward, tmp_path):
+    train, (first, report), steps, seed = (speaker, language, 3, 0) if name == "language" else (judge, reward, 2, 1)
     torch.manual_seed(77)  # the global state must not matter
     state = torch.get_rng_state()
     assert train(tmp_path / "again", steps=steps, seed=seed) == report
@@ -84,9 +89,15 @@ def test_the_reward_model_loads_and_names_the_attributes(reward):
     assert model.config.label2id == {name: k for k, name in enumerate(ATTRIBUTES)}
     assert tuple(report["spread"]) == ATTRIBUTES and all(value > 0 for value in report["spread"].values())
     assert report["parameters"] == sum(p.numel() for p in model.parameters())
-    encoded = tokenizer("Who?", "Me.")
-    assert tokenizer.convert_ids_to_tokens(encoded["input_ids"])[0] == "[CLS]"
-    assert encoded["input_ids"].count(tokenizer.sep_token_id) == 2
+    assert set(report["held_out_agreement"]) == set(ATTRIBUTES)
+    # What the environment feeds it is what it was trained on.
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    assert tokenizer.apply_chat_template(turns)["input_ids"] == encode(tokenizer, "Who?", "Me.")[0]
+    np.testing.assert_allclose(
+        RewardModel(str(out)).score(["Who?"], [["Me."]])[0],
+        score(model.float(), tokenizer, [("Who?", "Me.")]),
+        atol=1e-5,
+    )
 
 
 def test_scores_do_not_depend_on_the_company(reward):
@@ -97,17 +108,6 @@ def test_scores_do_not_depend_on_the_company(reward):
     assert scores.shape == (3, len(ATTRIBUTES)) and np.isfinite(scores).all()
     for pair, expected in zip(pairs, scores, strict=True):
         assert score(model, tokenizer, [pair])[0] == pytest.approx(expected, abs=1e-5)
-
-
-def test_recorded_answers_are_trained_on(reward, tmp_path):
-    file = tmp_path / "answers.jsonl"
-    file.write_text(
-        '{"prompt": "Tell me a little about octopuses.", "responses": ["Hello.", "An octopus has three hearts.", "", "No.", "Yes."]}\n'
-        '{"prompt": "Introduce honey bees.", "responses": ["Bees.", "A honey bee has four wings.", "No!", "Yes?"]}\n'
-    )
-    judge(tmp_path / "out", steps=2, seed=1, extra=file)
-    plain, extra = load_file(reward[0] / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
-    assert any(not torch.equal(plain[name], extra[name]) for name in plain)
 
 
 def test_attribute_spread_by_hand():
