@@ -1,11 +1,11 @@
 """A small OpenAI-compatible server for tests: it runs a real model and answers truly, save for the faults it is told to have."""
 
 import contextlib
-import importlib.util
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+
+import tiny_models
 
 
 def make_model(folder, *, do_sample=True):
@@ -17,9 +17,6 @@ def make_model(folder, *, do_sample=True):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).with_name("tiny_models.py"))
-    tiny_models = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny_models)
     tiny_models.make_model(folder, context=512, generation={"do_sample": do_sample})
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)

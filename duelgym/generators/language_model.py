@@ -12,9 +12,9 @@ from duelgym.generators.model_files import (
     EMBEDDED,
     architecture,
     check_device,
-    first_line,
     model_config,
     model_place,
+    one_line,
     quiet_library,
     weights_sha256,
 )
@@ -148,7 +148,7 @@ class LanguageModel:
             return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # a template is a program of the model's author: it can raise anything
             raise GeneratorError(
-                f"{self.name}: the chat template fails on prompt {position}: {first_line(error)}; mend chat_template.jinja "
+                f"{self.name}: the chat template fails on prompt {position}: {one_line(error)}; mend chat_template.jinja "
                 "or take it away, and prompts are given plain"
             ) from None
 
@@ -199,7 +199,7 @@ def _load(
         try:
             tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **common)
         except Exception as error:  # a damaged directory can make the library raise nearly anything
-            raise GeneratorError(f"{place}: the tokenizer cannot be loaded: {first_line(error)}") from None
+            raise GeneratorError(f"{place}: the tokenizer cannot be loaded: {one_line(error)}") from None
         try:
             both: Any = AutoModelForCausalLM.from_pretrained(
                 place,
@@ -211,7 +211,7 @@ def _load(
             )
             model, loaded = both[0].to(device), both[1]
         except Exception as error:
-            raise GeneratorError(f"{place}: the model cannot be loaded on {device}: {first_line(error)}") from None
+            raise GeneratorError(f"{place}: the model cannot be loaded on {device}: {one_line(error)}") from None
     if loaded["missing_keys"]:  # the library would fill them with random numbers
         raise GeneratorError(
             f"{place}: the weights lack {sorted(loaded['missing_keys'])[0]!r}; give a causal language model, saved whole"

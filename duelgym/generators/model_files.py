@@ -31,6 +31,11 @@ def model_place(model: object, revision: object) -> Path | str:
         raise GeneratorError(f"revision is {revision!r}; give a commit of 40 hex digits, or none for a directory")
     path = LANGUAGE_MODEL if model == EMBEDDED else Path(model).expanduser()
     if path.is_dir():
+        if revision is not None:
+            raise GeneratorError(
+                f"model {model!r} is a directory here, which has no revision (given: {revision!r}); leave revision= out, or give "
+                "a hub name of which no directory is here"
+            )
         return path
     if model == EMBEDDED or not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model):
         raise GeneratorError(f"model: {path} is not a directory; give one that holds a model, or a hub name")
@@ -97,7 +102,7 @@ def _from_hub(name: str, revision: str | None) -> dict[str, Any]:
         try:
             return PreTrainedConfig.get_config_dict(name, revision=revision)[0]
         except Exception as error:  # network, hub and parser each raise their own
-            raise GeneratorError(f"model {name!r} cannot be had from the hub: {first_line(error)}") from None
+            raise GeneratorError(f"model {name!r} cannot be had from the hub: {one_line(error)}") from None
 
 
 def weights_sha256(directory: Path) -> str:
@@ -138,6 +143,6 @@ def quiet_library() -> Iterator[None]:
                 logging.enable_progress_bar()
 
 
-def first_line(error: Exception) -> str:
-    """Return what an error of another library says, on one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def one_line(error: BaseException) -> str:
+    """Return what an error of another library says, on one line of at most 300 characters."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

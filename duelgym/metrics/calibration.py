@@ -56,7 +56,8 @@ def find_temperature(utilities: Float64[np.ndarray, "prompts candidates"], *, ra
     if reachable <= rate:
         raise PoolError(
             f"no temperature makes the favourite win {rate:.0%} of the time: so many pairs are exactly tied that "
-            f"{reachable:.1%} is the limit; give the temperature yourself, or utilities that tell responses apart"
+            f"{reachable:.1%} is the limit; set the rater's temperature (the simulator's 'temperature', not the generator's), or give "
+            "utilities that tell responses apart"
         )
     scale = float((utilities.max(axis=1) - utilities.min(axis=1)).max())
     low, high = math.log(scale) - 60.0, math.log(scale) + 10.0  # rate(low) is 1 up to ties, rate(high) is below 0.5001

@@ -50,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     alpaca.add_argument("--max-tokens", type=int, metavar="N", help="cut texts here (default: the encoder's maximum)")
     alpaca.add_argument("--assess-prompts", metavar="FILE", help=ASSESS_HELP)
     alpaca.add_argument("--clip", type=float, default=1e-9, help="probabilities are clipped here (default %(default)g)")
-    alpaca.add_argument("--near-duplicates", type=float, default=0.95, metavar="COSINE", help=COSINE_HELP)
+    alpaca.add_argument("--near-duplicate-cosine", type=float, default=0.95, metavar="COSINE", help=COSINE_HELP)
     alpaca.add_argument("--name", default="alpaca-eval", help="of the pool (default %(default)s)")
     alpaca.set_defaults(run=run_import_alpaca_eval)
     record = _command(
@@ -133,7 +133,7 @@ def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:
         max_tokens=arguments.max_tokens,
         assess_prompts=assess_prompts,
         clip=arguments.clip,
-        near_duplicate_cosine=arguments.near_duplicates,
+        near_duplicate_cosine=arguments.near_duplicate_cosine,
         name=arguments.name,
     )
     report = pool.manifest["provenance"]

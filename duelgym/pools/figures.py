@@ -46,6 +46,7 @@ def pool_figures(pool: CandidatePool) -> dict[str, Any]:
         "prompt_dim": pool.prompt_dim,
         "candidate_dim": pool.candidate_dim,
         "attributes": list(pool.attributes),
+        "raters": pool.raters is not None,
         "reference": pool.reference,
         "generator": pool.manifest["generator"],
         "encoder": pool.manifest["encoder"],
@@ -129,6 +130,11 @@ def warnings_about(figures: dict[str, Any]) -> list[str]:
         lines.append(
             f"{figures['tied_share']:.1%} of all pairs are exactly tied (more than {TIED_SHARE_WARNING:.0%}): labels of "
             "such pairs are coin flips; clip utilities less"
+        )
+    if len(figures["attributes"]) > 1 and not figures["raters"]:
+        lines.append(
+            f"the pool has {len(figures['attributes'])} attributes and documents no raters who combine them: no environment "
+            "plays it; record it with --raters, or with a simulator of one utility"
         )
     group = figures["largest_near_duplicate_group"]
     if group is not None and group > max(2, LARGE_GROUP_WARNING * figures["prompts"]):

@@ -53,9 +53,13 @@ def hashed_file(path: Path) -> Iterator[HashedFile]:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears under its name whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    with hashed_file(partial) as out:
-        out.write(data)
-    partial.replace(path)
+    try:
+        with hashed_file(partial) as out:
+            out.write(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 

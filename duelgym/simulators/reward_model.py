@@ -14,6 +14,16 @@ from jaxtyping import Float64
 from duelgym.assets import REWARD_MODEL
 from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
+from duelgym.generators.model_files import (
+    EMBEDDED,
+    architecture,
+    check_device,
+    model_config,
+    model_place,
+    one_line,
+    quiet_library,
+    weights_sha256,
+)
 from duelgym.simulators.scorers import checked_shape
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -59,8 +69,6 @@ class RewardModel:
     sha256: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        from duelgym.generators.model_files import check_device
-
         _ = self._place  # refuses a model that is not there now rather than at the first score
         if self.head is not None and not isinstance(self.head, str):
             raise SpecificationError(f"reward_model: head is {self.head!r}; it must be the name of a label")
@@ -120,21 +128,15 @@ class RewardModel:
 
     @cached_property
     def _place(self) -> Path | str:
-        from duelgym.generators.model_files import EMBEDDED, model_place
-
         return model_place(str(REWARD_MODEL) if self.model == EMBEDDED else self.model, self.revision)
 
     @cached_property
     def _sha256(self) -> str | None:
-        from duelgym.generators.model_files import weights_sha256
-
         return weights_sha256(self._place) if isinstance(self._place, Path) else None
 
     @cached_property
     def _labels(self) -> tuple[str, ...]:
         """Names of the logits, once the configuration says that they are scores."""
-        from duelgym.generators.model_files import architecture, model_config
-
         config = model_config(self._place, self.revision)
         kind = architecture(config)
         if kind is not None and "SequenceClassification" not in kind:
@@ -201,7 +203,7 @@ class RewardModel:
             return network.to(self.device).eval()
         except RuntimeError as error:
             raise SpecificationError(
-                f"reward_model: device is {self.device!r}; torch says: {_one_line(error)}"
+                f"reward_model: device is {self.device!r}; torch says: {one_line(error)}"
             ) from None
 
     @cached_property
@@ -215,15 +217,13 @@ class RewardModel:
         return min(limit for limit in limits if limit is not None)
 
     def _loaded(self, part: str, load: Any, **how: Any) -> Any:
-        from duelgym.generators.model_files import quiet_library
-
         local = isinstance(self._place, Path)
         with quiet_library():
             try:
                 return load(self._place, revision=self.revision, local_files_only=local, trust_remote_code=False, **how)
             except Exception as error:  # a damaged directory can make the library raise nearly anything
                 raise SpecificationError(
-                    f"reward model {self.model}: its {part} cannot be loaded: {_one_line(error)}"
+                    f"reward model {self.model}: its {part} cannot be loaded: {one_line(error)}"
                 ) from None
 
     def _tokens(self, prompts: Sequence[str], responses: Sequence[Sequence[str]]) -> list[Any]:
@@ -251,9 +251,7 @@ class RewardModel:
         try:
             return tokenizer.apply_chat_template(turns, tokenize=False)
         except Exception as error:  # a template is a program that may fail in any way
-            raise SpecificationError(
-                f"reward model {self.model}: its chat template fails: {_one_line(error)}"
-            ) from None
+            raise SpecificationError(f"reward model {self.model}: its chat template fails: {one_line(error)}") from None
 
     def _logits(self, tokens: list[Any]) -> Float64[np.ndarray, "rows labels"]:
         import torch
@@ -261,7 +259,3 @@ class RewardModel:
         padded = self._tokenizer.pad(tokens, padding=len(tokens) > 1, return_tensors="pt").to(self.device)
         with torch.inference_mode():
             return self._network(**padded).logits.double().cpu().numpy()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
+from duelgym.generators.model_files import quiet_library
 from duelgym.world.corpus import Demonstrations, demonstrations
 from duelgym.world.language_model import CONTEXT, encode
 from duelgym.world.rubric import ATTRIBUTES, mark
@@ -66,7 +67,7 @@ def train_reward_model(
     torch.set_num_threads(threads)
     material, order, weights, scale_rng = np.random.default_rng(seed).spawn(4)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet_library():  # which would report that the head is new
         model = AutoModelForSequenceClassification.from_pretrained(
             base,
             dtype=torch.float32,

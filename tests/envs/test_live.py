@@ -1,15 +1,14 @@
 """`LLMDuelLive-v0`: any language model, asked while the episode runs."""
 
-import importlib.util
 import json
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import tiny_models
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from duelgym.envs.problems import build_problem
@@ -23,9 +22,6 @@ PROMPTS = [
 @pytest.fixture(scope="module")
 def kwargs(tmp_path_factory):
     """Arguments of the id with a tiny language model, a tiny reward model and six prompts."""
-    place = importlib.util.spec_from_file_location("tiny_models", Path(__file__).parents[1] / "tiny_models.py")
-    tiny_models = importlib.util.module_from_spec(place)
-    place.loader.exec_module(tiny_models)
     folder = tmp_path_factory.mktemp("live")
     (folder / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
     return {

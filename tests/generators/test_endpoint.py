@@ -2,14 +2,13 @@
 
 import datetime
 import email.utils
-import importlib.util
 import json
 import pickle
 import socket
 import time
-from pathlib import Path
 
 import numpy as np
+import openai_server
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +19,6 @@ from duelgym.errors import EndpointError, GeneratorError, SpecificationError
 from duelgym.generators import CandidateGenerator, Encoder
 from duelgym.generators.endpoint import EndpointGenerator
 from duelgym.generators.specification import generator_from_specification
-
-SPEC = importlib.util.spec_from_file_location("openai_server", Path(__file__).parents[1] / "openai_server.py")
-openai_server = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(openai_server)
 
 PROMPTS = ["What is bread?", "Write about the moon {briefly}."]
 DIM = 32

@@ -10,16 +10,13 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import openai_server
 import pytest
 
 from duelgym.errors import EndpointError
 from duelgym.generators.endpoint import EndpointGenerator
 from duelgym.simulators import Duels
 from duelgym.simulators.llm_judge import LLMJudge
-
-SPEC = importlib.util.spec_from_file_location("openai_server", Path(__file__).parents[1] / "openai_server.py")
-openai_server = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(openai_server)
 
 
 class LocalEncoder:

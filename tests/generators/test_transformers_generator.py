@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,9 +115,7 @@ def test_nothing_is_loaded_before_the_first_call(tiny_model):
     assert done.stdout.split() == ["32", "False", "False"]
 
 
-def test_sampling_settings_of_the_model_are_ignored_and_its_end_is_honoured(
-    tiny_models, tiny_model, tmp_path, responses
-):
+def test_sampling_settings_of_the_model_are_ignored_and_its_end_is_honoured(tiny_model, tmp_path, responses):
     odd = {"do_sample": True, "temperature": 0.01, "repetition_penalty": 9.0, "top_k": 1, "max_length": 3}
     path = tiny_models.make_model(tmp_path / "odd", generation=odd)
     assert _generate(TransformersGenerator(str(path), max_new_tokens=10)).texts == responses.texts
@@ -125,7 +124,7 @@ def test_sampling_settings_of_the_model_are_ignored_and_its_end_is_honoured(
     assert ended.n_tokens.max() <= 1 and set(np.ravel(ended.finish_reasons)) == {"stop"}
 
 
-def test_an_empty_response_is_legal_and_embeds_as_its_prompt(tiny_models, tmp_path):
+def test_an_empty_response_is_legal_and_embeds_as_its_prompt(tmp_path):
     path = tiny_models.make_model(tmp_path / "silent", generation={"eos_token_id": list(range(320))})
     for pooling in ("last", "mean"):
         silent = _generate(TransformersGenerator(str(path), pooling=pooling))
@@ -162,7 +161,7 @@ def test_a_projection_is_applied_and_named(tiny_model, tmp_path, generator, resp
         TransformersGenerator(tiny_model, projection=str(tmp_path / "narrow.safetensors"))
 
 
-def test_the_specification_is_plain_json_and_tells_models_and_settings_apart(tiny_models, tiny_model, tmp_path):
+def test_the_specification_is_plain_json_and_tells_models_and_settings_apart(tiny_model, tmp_path):
     first = TransformersGenerator(tiny_model).specification()
     assert json.loads(json.dumps(first)) == first
     assert first["model"] == "tiny" and first["temperature"] == 1.0 and first["max_new_tokens"] == 48
@@ -173,7 +172,7 @@ def test_the_specification_is_plain_json_and_tells_models_and_settings_apart(tin
     assert TransformersGenerator(tiny_model, top_p=0.9).specification() != first
 
 
-def test_without_a_chat_template_prompts_are_given_plain(tiny_models, tmp_path, generator):
+def test_without_a_chat_template_prompts_are_given_plain(tmp_path, generator):
     path = tiny_models.make_model(tmp_path / "plain", chat_template=None)
     plain = TransformersGenerator(str(path)).language_model.prompt_tokens(["Bread?"], room=0)[0]
     framed = generator.language_model.prompt_tokens(["Bread?"], room=0)[0]
@@ -234,13 +233,13 @@ def test_weights_that_lack_a_part_are_refused(tiny_model, tmp_path):
         _generate(TransformersGenerator(str(path)))
 
 
-def test_a_chat_template_that_fails_is_one_line(tiny_models, tmp_path):
+def test_a_chat_template_that_fails_is_one_line(tmp_path):
     path = tiny_models.make_model(tmp_path / "angry", chat_template="{{ raise_exception('system turn wanted') }}")
     with pytest.raises(GeneratorError, match="chat template fails on prompt 0: system turn wanted"):
         _generate(TransformersGenerator(str(path)))
 
 
-def test_a_chat_template_that_leaves_the_prompt_out_is_refused(tiny_models, tmp_path):
+def test_a_chat_template_that_leaves_the_prompt_out_is_refused(tmp_path):
     path = tiny_models.make_model(
         tmp_path / "deaf", chat_template="{% if add_generation_prompt %}<|assistant|>{% endif %}"
     )
@@ -248,7 +247,7 @@ def test_a_chat_template_that_leaves_the_prompt_out_is_refused(tiny_models, tmp_
         _generate(TransformersGenerator(str(path)))
 
 
-def test_a_reward_model_writes_nothing(tiny_models, tmp_path):
+def test_a_reward_model_writes_nothing(tmp_path):
     path = tiny_models.make_reward_model(tmp_path / "judge")
     with pytest.raises(GeneratorError, match="is a LlamaForSequenceClassification, which writes no text"):
         TransformersGenerator(str(path))
@@ -312,6 +311,7 @@ def test_bad_settings_say_what_is_allowed(tiny_model, kwargs, words):
         ("someone/model", "0" * 40, "cannot be had from the hub"),
         ("", None, "give a directory"),
         (7, None, "model is 7"),
+        (".", "0" * 40, "is a directory here, which has no revision"),
     ],
 )
 def test_what_is_no_model_is_refused(model, revision, words):
@@ -342,7 +342,7 @@ def test_bad_requests_say_what_is_wrong(generator, prompts, n, words):
     assert words in str(caught.value)
 
 
-def test_an_empty_prompt_without_a_template_has_no_tokens(tiny_models, tmp_path):
+def test_an_empty_prompt_without_a_template_has_no_tokens(tmp_path):
     path = tiny_models.make_model(tmp_path / "plain", chat_template=None)
     with pytest.raises(GeneratorError, match="prompt 0 has no tokens"):
         _generate(TransformersGenerator(str(path)), [""])

@@ -81,7 +81,7 @@ def test_import_with_an_encoder(tmp_path: Path, alpaca, encoder: Path, capsys) -
     alpaca.write(tmp_path)
     alpaca.entries["bee", alpaca.instructions[0]]["output"] = "changed"
     command = ["pool", "import", "alpaca-eval", str(tmp_path), "--encoder", str(encoder)]
-    command += ["--near-duplicates", "0.99999"]
+    command += ["--near-duplicate-cosine", "0.99999"]
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
     printed = capsys.readouterr()
     assert "cut at the encoder's maximum: 0 prompts," in printed.out

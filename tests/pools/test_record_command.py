@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 
 from duelgym.cli import main
 from duelgym.pools import CandidatePool
@@ -24,9 +23,7 @@ def material(tmp_path_factory) -> Path:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
     folder = tmp_path_factory.mktemp("recording")
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    importlib.import_module("tiny_models").make_model(folder / "language", context=200)
-    sys.path.pop(0)
+    tiny_models.make_model(folder / "language", context=200)
     config = LlamaConfig.from_pretrained(folder / "language", num_labels=1, max_position_embeddings=300)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -85,6 +82,14 @@ def test_settings_reach_the_generator_and_a_temperature_of_the_simulator_is_the_
     del again[at : at + 2]
     assert main([*again, "--workers", "0"]) == 0
     assert CandidatePool.open(tmp_path / "again").texts(5) == pool.texts(5)
+
+
+def test_attributes_without_raters_are_recorded_with_a_warning(material, tmp_path, capsys) -> None:
+    """A pilot from which the raters' spreads are measured has none."""
+    (tmp_path / "prompts.txt").write_text("List two facts about tomatoes.\nIntroduce the periodic table.\n")
+    changes = {"prompts": tmp_path / "prompts.txt", "simulator": '[{"name": "rubrics"}]', "workers": 0}
+    assert main(words(material, tmp_path / "pilot", **changes)) == 0
+    assert "8 attributes and documents no raters" in capsys.readouterr().err
 
 
 def test_a_prompt_too_long_is_one_line_and_costs_no_other(material, tmp_path, capsys) -> None:

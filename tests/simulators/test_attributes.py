@@ -38,6 +38,15 @@ def test_utilities_by_hand():
     assert _u(weights, log(3), 0.0, 0.0) == pytest.approx(-log(4 / 3))
 
 
+@pytest.mark.parametrize(("taste", "rises"), [(-2.52, True), (-2.6, False)])
+def test_what_all_like_may_be_disliked_only_under_tastes_below_a_bound(taste, rises):
+    """-4 (1 - 1/e) = -2.528…; just below it u falls around L = 0.33."""
+    weights = Weights(np.array([1.0]), np.array([taste]), np.zeros(0))
+    u = weights.utilities(np.stack([np.linspace(-20, 20, 4001), np.full(4001, 20.0)], axis=1)[None])[0]
+    falls = np.linspace(-20, 20, 4001)[1:][np.diff(u) < -1e-12]
+    assert not len(falls) if rises else falls.min() < 0.33 < falls.max()
+
+
 def test_interactions_are_in_the_order_of_the_upper_triangle():
     weights = Weights(np.zeros(1), np.zeros(3), np.array([1.0, 0.0, 0.0]))
     gate = 1 / (1 + np.exp(-1))

@@ -1,14 +1,13 @@
 """``duelgym world …`` from the command line, with tiny models and little material."""
 
-import importlib.util
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import make_model
 
 from duelgym.cli import main
 from duelgym.generators.projection import Projection
@@ -34,10 +33,7 @@ def _run(*words):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).parents[1] / "tiny_models.py")
-    tiny_models = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny_models)
-    return tiny_models.make_model(tmp_path_factory.mktemp("models") / "tiny")
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

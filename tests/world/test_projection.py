@@ -1,13 +1,12 @@
 """The projection: whitened directions in which answers to one prompt differ."""
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import make_model
 
 from duelgym.errors import SpecificationError
 from duelgym.generators.language_model import LanguageModel
@@ -17,10 +16,7 @@ from duelgym.world.projection import CLIPPED_AT, fit_projection, hidden_states, 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).parents[1] / "tiny_models.py")
-    tiny_models = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny_models)
-    folder = tiny_models.make_model(tmp_path_factory.mktemp("models") / "tiny")
+    folder = make_model(tmp_path_factory.mktemp("models") / "tiny")
     return LanguageModel(str(folder), revision=None, device="cpu", dtype="float32")
 
 
