@@ -58,6 +58,17 @@ def positive_number(
     raise error(f"{name} is {value!r}; it must be a {allowed}")
 
 
+def flag(name: str, value: object, *, error: type[DuelgymError] = SpecificationError) -> bool:
+    """Return the value.
+
+    Raises:
+        DuelgymError: of the kind given, if it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise error(f"{name} is {value!r}; it must be True or False")
+    return value
+
+
 def is_unicode(text: str) -> bool:
     """Return whether UTF-8 can hold a text: JSON can spell half of a surrogate pair, which it cannot."""
     try:

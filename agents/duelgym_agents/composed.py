@@ -45,7 +45,10 @@ class RewardModelAgent:
         self._asked: set[int] = set()
 
     def select_pairs(self, contexts: Contexts) -> Int64[np.ndarray, "batch 2"]:
-        """Return the pairs (first shown, second shown) that the rule picks; nothing that it does not read is computed."""
+        """Return the pairs (first shown, second shown) that the rule picks; nothing that it does not read is computed.
+
+        A prompt with a single candidate leaves no choice: the pair is (0, 0).
+        """
         selection = self._select(contexts)
         self._counts["retries"] += selection.retries
         self._counts["fallbacks"] += selection.fallbacks
@@ -106,13 +109,15 @@ class RewardModelAgent:
 
     def _select(self, contexts: Contexts) -> Selection:
         rule, model = self._rule, self._model
+        batch, n_candidates, _ = contexts.candidates.shape
+        if n_candidates == 1:
+            return Selection(np.zeros((batch, 2), dtype=np.int64))
         if rule.reads == "features":
             assert isinstance(model, GivesFeatures)  # checked when the agent was built
             return rule(_finite(model.features(contexts), "features"), self._rng)
         if rule.reads == "posterior":
             assert isinstance(model, GivesPosterior)
             return rule(model.posterior(contexts), self._rng)
-        batch, n_candidates, _ = contexts.candidates.shape
         if rule.reads == "nothing":
             utilities = np.empty((0, batch, n_candidates), dtype=np.float32)
         elif rule.reads == "mean":

@@ -15,7 +15,7 @@ import numpy as np
 from duelgym.agent import Agent, AgentFactory
 from duelgym.errors import DuelgymError, SpecificationError
 from duelgym_agents.composed import RewardModelAgent
-from duelgym_agents.exploration import Boltzmann, DoubleThompson, ExplorationRule, Infomax, Passive
+from duelgym_agents.exploration import AnyRule, Boltzmann, DoubleThompson, Infomax, Passive
 from duelgym_agents.reward_models import MLPEnsemble, NetworkSettings
 
 POINT = NetworkSettings(n_particles=1, anchor="zero")
@@ -36,7 +36,7 @@ class AgentSpec:
     """
 
     name: str
-    rule: ExplorationRule
+    rule: AnyRule
     settings: NetworkSettings
     as_published: bool
     doc: str

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 
 from duelgym_agents.exploration.choice import check_samples
 from duelgym_agents.exploration.pairs import binary_entropy, lead, random_best_pair, score_pairs
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 _ROUNDING = 1e-14  # nats: information below is the rounding error of entropies
 
@@ -37,10 +37,8 @@ class BALD:
         Raises:
             SpecificationError: if there are fewer than two samples (no disagreement).
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, _, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         return random_best_pair(score_pairs(utilities, _information), n_candidates, rng)
 
 

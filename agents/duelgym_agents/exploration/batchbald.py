@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.checks import check_count
+from duelgym.checks import whole_number
 from duelgym_agents.exploration.choice import check_samples, random_best
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 # Pairs are scored so many at a time that the entropies of all strings of labels stay in cache: 128 KiB.
 _PIECE = 2**15
@@ -45,7 +45,7 @@ class BatchBALD:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_count("n_strings", self.n_strings, at_least=1)
+        whole_number("n_strings", self.n_strings, 1)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -57,8 +57,6 @@ class BatchBALD:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         first, second = np.triu_indices(n_candidates, k=1)
         logits = utilities - utilities[:, :, :1]
         agreed = (logits == logits[0]).all(axis=(0, 2))

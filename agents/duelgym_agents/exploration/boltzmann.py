@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym.errors import SpecificationError
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym.checks import positive_number
+from duelgym_agents.exploration.choice import check_mean
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ class Boltzmann:
     reads: ClassVar[Literal["mean"]] = "mean"
 
     def __post_init__(self) -> None:
-        valid = isinstance(self.temperature, (int, float)) and not isinstance(self.temperature, bool)
-        if not (valid and math.isfinite(self.temperature) and self.temperature > 0):
-            raise SpecificationError(
-                f"temperature is {self.temperature!r}; it must be a positive finite number (utilities are divided by it)"
-            )
+        positive_number("temperature", self.temperature)
 
     def __call__(self, utilities: Float32[np.ndarray, "1 batch n_candidates"], rng: np.random.Generator) -> Selection:
         """Return pairs drawn from one point utility per candidate.
@@ -46,12 +42,7 @@ class Boltzmann:
             SpecificationError: if there is more or less than one sample.
         """
         n_samples, batch, n_candidates = utilities.shape
-        if n_samples != 1:
-            raise SpecificationError(
-                f"boltzmann was given {n_samples} utility samples; it takes one: give it the mean over samples"
-            )
-        if n_candidates == 1:
-            return only_pair(batch)
+        check_mean(self.name, n_samples)
         noise = rng.gumbel(size=(batch, n_candidates))
         keys = utilities[0].astype(np.float64) / self.temperature + noise
         return Selection(np.argsort(-keys, axis=1)[:, :2])

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from duelgym_agents.exploration.checks import check_number
+from duelgym.checks import finite_number, positive_number
 from duelgym_agents.exploration.choice import random_best
 from duelgym_agents.exploration.posterior import LinearPosterior
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,12 @@ class CoLSTIM:
     reads: ClassVar[Literal["posterior"]] = "posterior"
 
     def __post_init__(self) -> None:
-        check_number("confidence", self.confidence, at_least=0)
-        check_number("threshold", self.threshold, above=0)
+        finite_number("confidence", self.confidence, low=0)
+        positive_number("threshold", self.threshold)
 
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the perturbed favourite and its challenger, in this order."""
         batch, n_candidates, _ = posterior.features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         rows = np.arange(batch)
         features = posterior.features - posterior.features.mean(axis=1, keepdims=True)
         projected = features @ posterior.covariance

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from duelgym_agents.exploration.checks import check_flag
+from duelgym.checks import flag
 from duelgym_agents.exploration.linear import best_pairs, fisher_weights, from_first, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,10 @@ class DOptimal:
     reads: ClassVar[Literal["posterior"]] = "posterior"
 
     def __post_init__(self) -> None:
-        check_flag("fisher", self.fisher)
+        flag("fisher", self.fisher)
 
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the pairs of largest variance."""
-        batch, n_candidates, _ = posterior.features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         features = from_first(posterior.features)
         scores = squared_distances(features, features @ posterior.covariance)
         if self.fisher:

@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from duelgym.checks import positive_number
 from duelgym.errors import SpecificationError
 from duelgym_agents.exploration.bounds import gaps
-from duelgym_agents.exploration.checks import check_number
 from duelgym_agents.exploration.choice import check_samples, random_best
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DeltaQuantile:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
+        positive_number("width", self.width)
         for name in ("quantile", "half_window"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
@@ -62,8 +62,6 @@ class DeltaQuantile:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         upper, gap = gaps(utilities, self.width)
         gap = gap.reshape(batch, -1)
         n_pairs = n_candidates * (n_candidates - 1)

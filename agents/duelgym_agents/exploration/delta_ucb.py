@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from duelgym.checks import positive_number
 from duelgym_agents.exploration.bounds import gaps
-from duelgym_agents.exploration.checks import check_number
 from duelgym_agents.exploration.choice import check_samples, random_best
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DeltaUCB:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
+        positive_number("width", self.width)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -47,8 +47,6 @@ class DeltaUCB:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         _, gap = gaps(utilities, self.width)
         best = random_best(gap.reshape(batch, -1), rng)
         return Selection(np.stack(np.divmod(best, n_candidates), axis=1))

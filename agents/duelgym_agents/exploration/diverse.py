@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.checks import check_flag
+from duelgym.checks import flag
 from duelgym_agents.exploration.linear import fisher_weights, from_first, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,6 @@ class KCentre:
         self, features: Float32[np.ndarray, "batch n_candidates feature"], rng: np.random.Generator
     ) -> Selection:
         """Return the pairs, picked jointly."""
-        batch, n_candidates, _ = features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         features = from_first(features)
         lengths = squared_distances(features, features)
         nearest = lengths.copy()
@@ -77,13 +74,10 @@ class DeterminantGreedy:
     reads: ClassVar[Literal["posterior"]] = "posterior"
 
     def __post_init__(self) -> None:
-        check_flag("fisher", self.fisher)
+        flag("fisher", self.fisher)
 
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the pairs, picked jointly."""
-        batch, n_candidates, _ = posterior.features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         features = from_first(posterior.features)
         projected = features @ posterior.covariance
         gains = squared_distances(features, projected)

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym.errors import SpecificationError
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym.checks import whole_number
+from duelgym_agents.exploration.choice import check_samples, random_other
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class DoubleThompson:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_retries, int) or isinstance(self.max_retries, bool) or self.max_retries < 0:
-            raise SpecificationError(f"max_retries is {self.max_retries!r}; it must be an integer, at least 0")
+        whole_number("max_retries", self.max_retries, 0)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -44,10 +44,7 @@ class DoubleThompson:
             SpecificationError: if there is no sample.
         """
         n_samples, batch, n_candidates = utilities.shape
-        if n_samples < 1:
-            raise SpecificationError("double_thompson was given no utility sample; it needs at least 1")
-        if n_candidates == 1:
-            return only_pair(batch)
+        check_samples(self.name, n_samples, at_least=1)
         favourites = utilities.argmax(axis=2)
         first = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
         second = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
@@ -59,6 +56,5 @@ class DoubleThompson:
             retries += len(equal)
             second[equal] = favourites[rng.integers(n_samples, size=len(equal)), equal]
         (equal,) = np.nonzero(second == first)
-        other = rng.integers(n_candidates - 1, size=len(equal))
-        second[equal] = other + (other >= first[equal])
+        second[equal] = random_other(first[equal], n_candidates, rng)
         return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))

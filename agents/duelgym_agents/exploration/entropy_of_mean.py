@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64
 
 from duelgym_agents.exploration.choice import check_samples, random_best
 from duelgym_agents.exploration.pairs import lead, score_pairs
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,8 @@ class EntropyOfMean:
         Raises:
             SpecificationError: if there is no sample.
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, _, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=1)
-        if n_candidates == 1:
-            return only_pair(batch)
         first, second = np.triu_indices(n_candidates, k=1)
         best = random_best(score_pairs(utilities, _nearness_to_even), rng)
         return Selection(np.stack([first[best], second[best]], axis=1))

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from duelgym_agents.exploration.checks import check_count, check_number
+from duelgym.checks import finite_number, whole_number
 from duelgym_agents.exploration.choice import check_samples, random_other
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class FeelGoodThompson:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("feel_good", self.feel_good, at_least=0)
-        check_count("max_retries", self.max_retries, at_least=0)
+        finite_number("feel_good", self.feel_good, low=0)
+        whole_number("max_retries", self.max_retries, 0)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -61,8 +61,6 @@ class FeelGoodThompson:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=1)
-        if n_candidates == 1:
-            return only_pair(batch)
         odds = self.sample_probabilities(utilities)
         favourites = utilities.argmax(axis=2)
         first = favourites[rng.choice(n_samples, size=batch, p=odds), np.arange(batch)]

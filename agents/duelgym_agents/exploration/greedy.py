@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from duelgym_agents.exploration.choice import check_mean, random_best
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,6 @@ class Greedy:
         Raises:
             SpecificationError: if there is more or less than one sample.
         """
-        n_samples, batch, n_candidates = utilities.shape
-        check_mean(self.name, n_samples)
-        if n_candidates == 1:
-            return only_pair(batch)
+        check_mean(self.name, len(utilities))
         first = random_best(utilities[0], rng)
         return Selection(np.stack([first, random_best(utilities[0], rng, excluded=first)], axis=1))

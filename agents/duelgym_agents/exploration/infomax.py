@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym.errors import SpecificationError
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.choice import check_samples, random_best
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,11 @@ class Infomax:
         Raises:
             SpecificationError: if there are fewer than two samples (no variance).
         """
-        n_samples, batch, n_candidates = utilities.shape
-        if n_samples < 2:
-            raise SpecificationError(
-                f"infomax was given {n_samples} utility sample(s); it needs at least 2: use an ensemble (n_particles >= 2)"
-            )
-        if n_candidates == 1:
-            return only_pair(batch)
+        n_samples, _, n_candidates = utilities.shape
+        check_samples(self.name, n_samples, at_least=2)
         first, second = np.triu_indices(n_candidates, k=1)
         variances = win_probability_variances(utilities)
-        ties = variances == variances.max(axis=1, keepdims=True)
-        chosen = rng.integers(ties.sum(axis=1))  # which of the equally good pairs, counted from the first
-        best = (ties.cumsum(axis=1) > chosen[:, None]).argmax(axis=1)
+        best = random_best(variances, rng)
         return Selection(np.stack([first[best], second[best]], axis=1))
 
 

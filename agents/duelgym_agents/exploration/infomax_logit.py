@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from duelgym_agents.exploration.choice import check_samples
 from duelgym_agents.exploration.pairs import random_best_pair, sample_variance, score_pairs
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,6 @@ class InfomaxLogit:
         Raises:
             SpecificationError: if there are fewer than two samples (no variance).
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, _, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         return random_best_pair(score_pairs(utilities, sample_variance), n_candidates, rng)

@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from duelgym.checks import positive_number
 from duelgym_agents.exploration.bounds import mean_and_deviation
-from duelgym_agents.exploration.checks import check_number
 from duelgym_agents.exploration.choice import check_samples
 from duelgym_agents.exploration.pairs import lead, random_best_pair
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class InfomaxWidth:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
+        positive_number("width", self.width)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -48,10 +48,8 @@ class InfomaxWidth:
         Raises:
             SpecificationError: if there are fewer than two samples (no deviation).
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, _, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         mean, deviation = mean_and_deviation(utilities)
         first, second = np.triu_indices(n_candidates, k=1)
         difference = mean[:, first] - mean[:, second]

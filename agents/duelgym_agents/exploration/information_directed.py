@@ -12,7 +12,7 @@ from duelgym.errors import SpecificationError
 from duelgym_agents.exploration.bald import information
 from duelgym_agents.exploration.choice import check_samples, random_best
 from duelgym_agents.exploration.pairs import lead, score_pairs
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 _CLOSE = 1e-12  # of the larger regret: an option this little below a chord is on it
 
@@ -58,8 +58,6 @@ class InformationDirected:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         first, second = np.triu_indices(n_candidates, k=1)
         shortfall = _shortfalls(utilities)
         regrets = (shortfall[:, first] + shortfall[:, second]) / 2

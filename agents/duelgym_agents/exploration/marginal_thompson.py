@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from duelgym.checks import positive_number, whole_number
 from duelgym_agents.exploration.bounds import mean_and_deviation
-from duelgym_agents.exploration.checks import check_count, check_number
 from duelgym_agents.exploration.choice import check_samples, random_best, random_other
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class MarginalThompson:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
-        check_count("max_retries", self.max_retries, at_least=0)
+        positive_number("width", self.width)
+        whole_number("max_retries", self.max_retries, 0)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -50,10 +50,7 @@ class MarginalThompson:
         Raises:
             SpecificationError: if there are fewer than two samples (no deviation).
         """
-        n_samples, batch, n_candidates = utilities.shape
-        check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
+        check_samples(self.name, len(utilities), at_least=2)
         mean, deviation = mean_and_deviation(utilities)
         radius = self.width * deviation
         return perturbed_pairs(mean, mean, radius, self.max_retries, rng)

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from duelgym.checks import positive_number
 from duelgym_agents.exploration.bounds import difference_mean_and_deviation, plausible_winners
-from duelgym_agents.exploration.checks import check_number
 from duelgym_agents.exploration.choice import check_samples, random_best
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class MaxMinLCB:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
+        positive_number("width", self.width)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -52,8 +52,6 @@ class MaxMinLCB:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         mean, radius = difference_mean_and_deviation(utilities)
         radius *= self.width
         plausible = plausible_winners(mean, radius)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from duelgym.errors import SpecificationError
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,5 @@ class Oracle:
         n_samples, batch, n_candidates = utilities.shape
         if n_samples != 1:
             raise SpecificationError(f"oracle was given {n_samples} utilities a candidate; it takes one, the true one")
-        if n_candidates == 1:
-            return only_pair(batch)
         order = np.lexsort((rng.random((batch, n_candidates)), -utilities[0]), axis=1)
         return Selection(order[:, :2])

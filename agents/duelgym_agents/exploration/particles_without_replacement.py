@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.checks import check_count
+from duelgym.checks import whole_number
 from duelgym_agents.exploration.choice import check_samples, random_best, random_other
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ParticlesWithoutReplacement:
 
     def __post_init__(self) -> None:
         if self.max_retries is not None:
-            check_count("max_retries", self.max_retries, at_least=0)
+            whole_number("max_retries", self.max_retries, 0)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -49,8 +49,6 @@ class ParticlesWithoutReplacement:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=1)
-        if n_candidates == 1:
-            return only_pair(batch)
         favourites = random_best(utilities.reshape(-1, n_candidates), rng).reshape(n_samples, batch)
         shuffled = rng.permuted(favourites, axis=0)
         asked = n_samples - 1 if self.max_retries is None else min(n_samples - 1, self.max_retries + 1)

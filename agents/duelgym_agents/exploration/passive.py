@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.choice import random_other
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,5 @@ class Passive:
     ) -> Selection:
         """Return uniform pairs; of ``utilities`` only the shape matters."""
         _, batch, n_candidates = utilities.shape
-        if n_candidates == 1:
-            return only_pair(batch)
-        first = rng.integers(n_candidates, size=batch)
-        second = rng.integers(n_candidates - 1, size=batch)
-        return Selection(np.stack([first, second + (second >= first)], axis=1))
+        first = rng.integers(n_candidates, size=(batch,))
+        return Selection(np.stack([first, random_other(first, n_candidates, rng)], axis=1))

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from duelgym_agents.exploration.checks import check_number
+from duelgym.checks import positive_number
 from duelgym_agents.exploration.choice import check_samples, random_best
 from duelgym_agents.exploration.pairs import lead, sample_variance
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RUCB:
     reads: ClassVar[Literal["samples"]] = "samples"
 
     def __post_init__(self) -> None:
-        check_number("width", self.width, above=0)
+        positive_number("width", self.width)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
@@ -48,10 +48,8 @@ class RUCB:
         Raises:
             SpecificationError: if there are fewer than two samples (no deviation).
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, batch, _ = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         upper = upper_leads(utilities, self.width)
         plausible = np.all(upper >= 0, axis=2)
         first = random_best(plausible, rng)  # uniform over the plausible, or over all where none is

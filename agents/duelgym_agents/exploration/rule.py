@@ -16,9 +16,9 @@ class Selection:
     """The pairs of one batch, and what it took to find them.
 
     Attributes:
-        pairs: positions (first shown, second shown). The two differ unless there is only one candidate.
+        pairs: positions (first shown, second shown), which differ.
         retries: over the whole batch, how often a draw had to be repeated.
-        fallbacks: for how many prompts the rule gave up and drew uniformly.
+        fallbacks: for how many prompts its definition decided nothing, and the rule did what its docstring says instead.
     """
 
     pairs: Int64[np.ndarray, "batch 2"]
@@ -35,7 +35,7 @@ class ExplorationRule(Protocol):
     * ``"mean"``: one utility per candidate; ``n_samples`` must be 1.
     * ``"samples"``: several joint samples of all candidates' utilities, each under one epistemic index.
 
-    Within a sample one index scores all prompts of the batch, so a rule may also pick a batch's pairs jointly.
+    There are at least two candidates. Within a sample one index scores all prompts of the batch, so a rule may also pick a batch's pairs jointly.
     Rules that need more than utilities say so by another ``reads``: see :class:`FeatureRule` and
     :class:`PosteriorRule`.
     """
@@ -102,8 +102,3 @@ class PosteriorRule(Protocol):
 
 
 AnyRule: TypeAlias = ExplorationRule | FeatureRule | PosteriorRule
-
-
-def only_pair(batch: int) -> Selection:
-    """Return the only pair there is where a prompt has a single candidate: (0, 0), for every prompt."""
-    return Selection(np.zeros((batch, 2), dtype=np.int64))

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from duelgym_agents.exploration.checks import check_count, check_number
+from duelgym.checks import positive_number, whole_number
 from duelgym_agents.exploration.linear import best_pairs, from_first, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,12 @@ class StagewiseDuel:
     reads: ClassVar[Literal["posterior"]] = "posterior"
 
     def __post_init__(self) -> None:
-        check_number("confidence", self.confidence, above=0)
-        check_number("first_width", self.first_width, above=0)
-        check_count("n_stages", self.n_stages, at_least=1)
+        positive_number("confidence", self.confidence)
+        positive_number("first_width", self.first_width)
+        whole_number("n_stages", self.n_stages, 1)
 
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the least certain pairs of survivors; the lower position is shown first."""
-        batch, n_candidates, _ = posterior.features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         survivors, settled, scores = self._stages(posterior)
         scores[settled] = 0  # all equal: drawn uniformly
         return Selection(best_pairs(scores, rng, survivors), fallbacks=int(np.count_nonzero(settled)))
@@ -100,9 +97,6 @@ class VarianceAware(StagewiseDuel):
 
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the least certain pairs of survivors or, where all are certain, the most promising."""
-        batch, n_candidates, _ = posterior.features.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         survivors, settled, scores = self._stages(posterior)
         utilities = posterior.utilities()[settled]
         promise = self.confidence * np.sqrt(scores[settled])

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from duelgym.errors import SpecificationError
 from duelgym_agents.exploration.choice import check_samples, random_best
 from duelgym_agents.exploration.pairs import lead, sample_variance
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ class ThompsonMaxVariance:
         Raises:
             SpecificationError: if there are fewer than two samples (no variance).
         """
-        n_samples, batch, n_candidates = utilities.shape
+        n_samples, batch, _ = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        if n_candidates == 1:
-            return only_pair(batch)
         prompts = np.arange(batch)
         first = random_best(utilities[rng.integers(n_samples, size=batch), prompts], rng)
         wide = utilities.astype(np.float64)

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.checks import check_flag
-from duelgym_agents.exploration.rule import Selection, only_pair
+from duelgym.checks import flag
+from duelgym_agents.exploration.rule import Selection
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,13 @@ class UniformPair:
     reads: ClassVar[Literal["nothing"]] = "nothing"
 
     def __post_init__(self) -> None:
-        check_flag("with_replacement", self.with_replacement)
+        flag("with_replacement", self.with_replacement)
 
     def __call__(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"], rng: np.random.Generator
     ) -> Selection:
         """Return uniform pairs; of ``utilities`` only the shape matters."""
         _, batch, n_candidates = utilities.shape
-        if n_candidates == 1:
-            return only_pair(batch)
         if self.with_replacement:
             return Selection(rng.integers(n_candidates, size=(batch, 2)))
         first, second = np.triu_indices(n_candidates, k=1)

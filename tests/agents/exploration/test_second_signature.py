@@ -16,6 +16,7 @@ from duelgym_agents.exploration import (
     DeterminantGreedy,
     DOptimal,
     FeelGoodThompson,
+    Infomax,
     KCentre,
     Oracle,
     Passive,
@@ -84,6 +85,13 @@ def contexts_of(rng, batch, n_candidates, dim):
 
 def agent_of(rule, dim=4, seed=0):
     return RewardModelAgent(Linear(dim), rule, n_samples=20, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("rule", [Passive(), DOptimal(), KCentre(), Infomax()])
+def test_a_single_candidate_leaves_no_choice(rule):
+    agent = agent_of(rule)
+    assert agent.select_pairs(contexts_of(np.random.default_rng(0), 3, 1, 4)).tolist() == [[0, 0]] * 3
+    assert agent.counters()["fallbacks"] == 0
 
 
 def played(agent, weights, steps, seed=0):
@@ -178,7 +186,6 @@ def test_the_oracle_compares_the_two_best_in_order():
     utilities = np.array([[[0.0, 3.0, 1.0, 2.0], [5.0, -1.0, 4.0, 4.5]]])
     assert Oracle()(utilities, np.random.default_rng(0)).pairs.tolist() == [[1, 3], [0, 3]]
     assert Oracle()(utilities[:, :, :2], np.random.default_rng(0)).pairs.tolist() == [[1, 0], [0, 1]]
-    assert Oracle()(utilities[:, :, :1], np.random.default_rng(0)).pairs.tolist() == [[0, 0], [0, 0]]
 
 
 def test_the_oracle_decides_ties_at_random():
