@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 from duelgym.generators import PoolReplay, QuestionSource
 from duelgym.metrics import Judged
 from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
+from duelgym_bench.perceptron import perceptron_scores
 from duelgym_bench.plan import Plan, derived_seed
 
 PENALTIES = tuple(10.0**power for power in range(-3, 4))
@@ -31,16 +32,17 @@ def supervised_label(plan: Plan) -> str:
     if isinstance(generator, PoolReplay) and not generator.has_tune:
         chosen_on = "the learning prompts themselves"
     return (
-        "best ridge regression of utility or win rate on response, interaction or random Fourier features, given all "
-        f"learning utilities, chosen on {chosen_on}"
+        "best of a two-layer perceptron and ridge regressions of utility or win rate on response, interaction or random Fourier "
+        f"features, given all learning utilities, chosen on {chosen_on}"
     )
 
 
 def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompts"]:
     """Return the position that the supervised reference recommends for every assessment prompt of a seed.
 
-    The best of three feature sets, two targets and seven penalties, chosen on the pool's ``tune`` prompts (on fresh
-    questions where questions are drawn afresh; on the learning prompts themselves where the pool has no ``tune`` part).
+    The best of a perceptron and of ridge regressions with three feature sets, two targets and seven penalties, chosen on the
+    pool's ``tune`` prompts (on fresh questions where questions are drawn afresh; on the learning prompts themselves where
+    the pool has no ``tune`` part).
     """
     session = plan.session(seed_index)
     held_out = session.assessment()
@@ -55,7 +57,15 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
     contexts = generator.contexts(held_out.questions)
     maps = {kind: FeatureMap.measured(contexts, kind) for kind in FEATURE_SETS}
     features = {kind: features(contexts) for kind, features in maps.items()}
-    return _best(_material(generator, maps, learning), _material(generator, maps, choosing), features)
+    value, chosen = _best(_material(generator, maps, learning), _material(generator, maps, choosing), features)
+    taught, tried = generator.contexts(learning.questions), generator.contexts(choosing.questions)
+    if taught.candidates.shape[1] > 1:
+        utilities = learning.win_rates() if learning.utilities is None else learning.utilities
+        rng = np.random.default_rng(derived_seed("perceptron", seed_index))
+        scores, wanted = perceptron_scores(taught, utilities, (tried, contexts), rng=rng)
+        if _mean_win(choosing.win_rates(), scores.argmax(axis=1)) > value:
+            return wanted.argmax(axis=1)
+    return chosen
 
 
 def _material(generator: QuestionSource, maps: dict[str, FeatureMap], judged: Judged) -> _Material:
@@ -69,7 +79,8 @@ def _material(generator: QuestionSource, maps: dict[str, FeatureMap], judged: Ju
 
 def _best(
     learning: _Material, choosing: _Material, held_out: Mapping[str, Float32[np.ndarray, "batch n_candidates features"]]
-) -> Int64[np.ndarray, " prompts"]:
+) -> tuple[float, Int64[np.ndarray, " prompts"]]:
+    """Return the best win rate of a ridge regression where it is chosen, and what that one recommends."""
     best = (-1.0, np.empty(0, dtype=np.int64))
     for kind, features in learning.features.items():
         # Differences within a prompt are all that a preference can tell, so prompts are centred away.
@@ -80,8 +91,11 @@ def _best(
             projected = vectors.T @ (centred.T @ wanted)
             for penalty in PENALTIES:
                 weights = vectors @ (projected / (np.maximum(values, 0) + penalty * len(features) / 100))
-                chosen = best_of_n(weights, choosing.features[kind])
-                score = float(np.mean(choosing.wins[np.arange(len(chosen)), chosen]))
+                score = _mean_win(choosing.wins, best_of_n(weights, choosing.features[kind]))
                 if score > best[0]:
                     best = (score, best_of_n(weights, held_out[kind]))
-    return best[1]
+    return best
+
+
+def _mean_win(wins: Float64[np.ndarray, "batch n_candidates"], chosen: Int64[np.ndarray, " batch"]) -> float:
+    return float(np.mean(wins[np.arange(len(chosen)), chosen]))

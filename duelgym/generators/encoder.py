@@ -14,7 +14,7 @@ from duelgym.errors import GeneratorError
 from duelgym.generators.language_model import LanguageModel
 from duelgym.generators.model_files import EMBEDDED
 from duelgym.generators.protocol import CandidateGenerator, Encoder, Responses
-from duelgym.generators.reading import Reading
+from duelgym.generators.reading import Reading, pooled
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TransformersEncoder:
         revision: commit of a hub name, 40 hex digits.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, …
         dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        pooling: ``"last"`` or ``"mean"``: see :class:`duelgym.generators.reading.Reading`.
+        pooling: ``"last"``, ``"mean"`` or ``"both"``: see :class:`duelgym.generators.reading.Reading`.
         batch_size: sequences at once.
         projection: a file of :meth:`duelgym.generators.projection.Projection.save`, or None.
         threads: of torch, for the whole process; None leaves them.
@@ -101,7 +101,7 @@ class TransformersEncoder:
         import torch
 
         model = self._reading.model.model
-        pooled = np.empty((len(rows), self._reading.model.hidden_dim), np.float32)
+        states = np.empty((len(rows), self._reading.hidden_dim), np.float32)
         for start in range(0, len(rows), self.batch_size):
             batch = rows[start : start + self.batch_size]
             longest = max(len(context) + len(text) for context, text in batch)
@@ -118,9 +118,10 @@ class TransformersEncoder:
                 ).last_hidden_state.float()
             for row, (context, text) in enumerate(batch):
                 stop = len(context) + len(text)
-                first = stop - 1 if self.pooling == "last" or not text else len(context)
-                pooled[start + row] = hidden[row, first:stop].mean(dim=0).cpu().numpy()
-        return pooled
+                last = hidden[row, stop - 1]
+                mean = hidden[row, len(context) : stop].mean(dim=0) if text else last
+                states[start + row] = pooled(last.cpu().numpy(), mean.cpu().numpy(), self.pooling)
+        return states
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from duelgym.generators.checks import check_request
 from duelgym.generators.language_model import LanguageModel
 from duelgym.generators.model_files import EMBEDDED
 from duelgym.generators.protocol import Responses
-from duelgym.generators.reading import Reading
+from duelgym.generators.reading import Reading, pooled
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TransformersGenerator:
         max_new_tokens: longest response, in tokens.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, …
         dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        pooling: ``"last"`` or ``"mean"``: see :class:`duelgym.generators.reading.Reading`.
+        pooling: ``"last"``, ``"mean"`` or ``"both"``: see :class:`duelgym.generators.reading.Reading`.
         batch_size: sequences at once; memory follows from it, whatever N and the number of prompts.
         projection: a file of :meth:`duelgym.generators.projection.Projection.save`; None: hidden states are divided by 4
             times their root mean square.
@@ -97,8 +97,8 @@ class TransformersGenerator:
         tokens = model.prompt_tokens(prompts, room=self.max_new_tokens)
         seeds = rng.integers(2**63, size=len(prompts) * n)
         texts, reasons, n_tokens = [], [], []
-        hidden = np.empty((len(seeds), model.hidden_dim), np.float32)
-        prompt_hidden = np.empty((len(prompts), model.hidden_dim), np.float32)
+        hidden = np.empty((len(seeds), self._reading.hidden_dim), np.float32)
+        prompt_hidden = np.empty((len(prompts), self._reading.hidden_dim), np.float32)
         for start in range(0, len(seeds), self.batch_size):
             rows = np.arange(start, min(start + self.batch_size, len(seeds)))
             asked, repeats = np.unique(rows // n, return_counts=True)
@@ -115,9 +115,8 @@ class TransformersGenerator:
             texts += model.texts(sampled.tokens)
             reasons += ["stop" if stopped else "length" for stopped in sampled.stopped]
             n_tokens += [len(row) for row in sampled.tokens]
-            last = self.pooling == "last"
-            hidden[rows] = sampled.last if last else sampled.mean
-            prompt_hidden[asked] = sampled.prompt_last if last else sampled.prompt_mean
+            hidden[rows] = pooled(sampled.last, sampled.mean, self.pooling)
+            prompt_hidden[asked] = pooled(sampled.prompt_last, sampled.prompt_mean, self.pooling)
         candidates, cut = self._reading.embed(hidden)
         prompt_embeddings, prompt_cut = self._reading.embed(prompt_hidden)
         return Responses(

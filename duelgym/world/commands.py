@@ -10,6 +10,7 @@ from pathlib import Path
 
 from duelgym.assets import TEMPERATURE, TOP_P
 from duelgym.errors import SpecificationError
+from duelgym.generators.reading import POOLINGS
 
 _Subparsers = argparse._SubParsersAction
 
@@ -69,9 +70,7 @@ def _add_projection(actions: _Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--model", required=True, metavar="DIR", help="a model directory")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="safetensors file")
     parser.add_argument("--dim", type=int, default=64, help="features (default %(default)s)")
-    parser.add_argument(
-        "--pooling", choices=("last", "mean"), default="last", help="of hidden states (default %(default)s)"
-    )
+    parser.add_argument("--pooling", choices=POOLINGS, default="last", help="of hidden states (default %(default)s)")
     parser.add_argument("--seed", type=int, default=11, help="of prompts and answers (default %(default)s)")
     parser.set_defaults(run=run_projection)
 

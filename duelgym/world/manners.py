@@ -1,4 +1,4 @@
-"""The manner of an answer, read from its words: formal or casual, bold or cautious, warm or blunt, and rude."""
+"""The manner of an answer, read from its words: formal or casual, bold or cautious, warm or blunt, to the point, personal, rude."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ POLES = {"formality": ("formal", "casual"), "confidence": ("bold", "cautious"), 
 _CONTRACTION = re.compile(r"\w+'(?:t|re|ll|ve|d|m)|(?:it|that|there|here|what)'s")
 _PART = re.compile(r"(?<=[.!?:])\s+")
 _HALF = 4.0
+_PERSONAL = frozenset(
+    ("i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "you", "your", "yours", "yourself")
+)
 
 
 def manners(text: str) -> dict[str, float]:
@@ -41,6 +44,31 @@ def manners(text: str) -> dict[str, float]:
     return {axis: math.tanh((hits[high] - hits[low]) / _HALF) for axis, (high, low) in POLES.items()}
 
 
+def directness(text: str) -> float:
+    """Return the share of a text that says facts rather than dresses them: 1 to the point, 0 all courtesies and comments.
+
+    Counted are pairs of neighbouring words; those that a statement or a question of the material holds say facts, and so
+    does a bare value.
+    """
+    said = total = 0
+    for line in text.split("\n"):
+        for part in _PART.split(line):
+            tokens = words(part)
+            pairs = _pairs(tokens)
+            total += len(pairs)
+            said += len(pairs) if tuple(tokens) in _values() else sum(pair in _stated() for pair in pairs)
+    return said / total if total else 0.0
+
+
+def involvement(text: str) -> float:
+    """Return the share of words that speak of writer or reader (I, my, we, you, …): from 0, impersonal, to 1.
+
+    First and second persons are the first marks of involved as against informational style in Biber (1988).
+    """
+    tokens = words(text)
+    return sum(token.partition("'")[0] in _PERSONAL for token in tokens) / len(tokens) if tokens else 0.0
+
+
 def _pairs(tokens: list[str]) -> list[tuple[str, str]]:
     """Return neighbouring words, where a sentence begins with an empty one."""
     return list(zip(["", *tokens], tokens, strict=False))
@@ -56,13 +84,23 @@ def _markers() -> dict[tuple[str, str], str]:
                 for part in re.split(r"\{\w+\}", phrase):
                     for pair in _pairs(words(part)):
                         owners.setdefault(pair, set()).add(manner)
-    for topic in topics():
-        for fact in topic.facts:
-            for text in (*(fact.statement(w, v) for w in range(2) for v in range(3)), fact.question):
-                for pair in _pairs(words(text)):
-                    owners.setdefault(pair, set()).add("fact")
+    for pair in _stated():
+        owners.setdefault(pair, set()).add("fact")
     poles = {pole for both in POLES.values() for pole in both}
     return {pair: next(iter(names)) for pair, names in owners.items() if len(names) == 1 and names <= poles}
+
+
+@cache
+def _stated() -> frozenset[tuple[str, str]]:
+    """Return the pairs of words in all statements, true and false, and in their questions."""
+    facts = [fact for topic in topics() for fact in topic.facts]
+    texts = [text for f in facts for text in (*(f.statement(w, v) for w in range(2) for v in range(3)), f.question)]
+    return frozenset(pair for text in texts for pair in _pairs(words(text)))
+
+
+@cache
+def _values() -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(words(value)) for topic in topics() for fact in topic.facts for value in fact.values)
 
 
 @cache

@@ -28,12 +28,22 @@ def fit_projection(model: LanguageModel, *, dim: int = 64, pooling: str = "last"
     Args:
         model: whose hidden states.
         dim: features, at most the number of hidden units.
-        pooling: ``"last"`` or ``"mean"``, as the generator's.
+        pooling: as the generator's; with ``"both"``, half of the features are components of the last token's hidden states, half
+            of the means over tokens.
         seed: of prompts and answers.
     """
     prompts, answers = hidden_states(model, pooling=pooling, seed=seed)
     del prompts
-    return whitened_within_prompts(answers, dim)
+    if pooling != "both":
+        return whitened_within_prompts(answers, dim)
+    last, mean = (
+        whitened_within_prompts(part, size)
+        for part, size in zip(np.split(answers, 2, axis=2), (dim - dim // 2, dim // 2), strict=True)
+    )
+    matrix = np.zeros((last.hidden_dim + mean.hidden_dim, dim), np.float32)
+    matrix[: last.hidden_dim, : last.embedding_dim] = last.matrix
+    matrix[last.hidden_dim :, last.embedding_dim :] = mean.matrix
+    return Projection(matrix, np.concatenate([last.offset, mean.offset]), CLIPPED_AT)
 
 
 def whitened_within_prompts(answers: Float[np.ndarray, "prompts each hidden"], dim: int) -> Projection:
@@ -63,6 +73,7 @@ def hidden_states(
     """Return pooled hidden states of instructions and of the model's answers to them."""
     from tqdm import tqdm
 
+    from duelgym.generators.reading import pooled
     from duelgym.generators.sampling import sample
     from duelgym.world.corpus import draw_prompts
 
@@ -83,7 +94,6 @@ def hidden_states(
             top_p=TOP_P,
             max_new_tokens=48,
         )
-        last = pooling == "last"
-        asked.append(sampled.prompt_last if last else sampled.prompt_mean)
-        answered.append((sampled.last if last else sampled.mean).reshape(len(some), each, -1))
+        asked.append(pooled(sampled.prompt_last, sampled.prompt_mean, pooling))
+        answered.append(pooled(sampled.last, sampled.mean, pooling).reshape(len(some), each, -1))
     return np.concatenate(asked), np.concatenate(answered)

@@ -29,7 +29,7 @@ def train_reward_model(
     out: Path,
     *,
     steps: int = 3500,
-    seed: int = 2,
+    seed: int = 0,
     threads: int = 2,
     batch: int = 8,
     chunk: int = 1024,

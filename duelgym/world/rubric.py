@@ -9,11 +9,11 @@ from functools import cache, lru_cache
 
 from duelgym.world.claims import Claim, claims, sentences, stated_value
 from duelgym.world.instructions import Instruction, parse_instruction, person_names
-from duelgym.world.manners import lexicon, manners, rude
+from duelgym.world.manners import directness, involvement, lexicon, manners, rude
 from duelgym.world.phrases import phrases
 from duelgym.world.topics import topics, words
 
-ATTRIBUTES = ("helpful", "true", "formed", "clean", "detail", "formality", "confidence", "warmth")
+ATTRIBUTES = ("helpful", "true", "formed", "clean", "detail", "formality", "directness", "involvement")
 """What raters value: the first four are liked by all, in the other four they differ."""
 
 CRITERIA = {
@@ -51,7 +51,8 @@ class Marks:
     Attributes:
         met: for each criterion of :data:`CRITERIA` whether it is met; None where the prompt does not raise it.
         attributes: for each of :data:`ATTRIBUTES` a number: the first four in [0, 1] (weighted share of the criteria met), ``detail`` in
-            [0, 1] (1 - exp(-words / 20)), the manners in [-1, 1]. An answer without words meets nothing and is 0 in the first four.
+            [0, 1] (1 - exp(-words / 20)), ``formality`` in [-1, 1], ``directness`` and ``involvement`` in [0, 1] (see
+            :mod:`~duelgym.world.manners`). An answer without words meets nothing and is 0 in all.
     """
 
     met: dict[str, bool | None]
@@ -80,8 +81,13 @@ def mark(prompt: str, response: str) -> Marks:
         shares[attribute] = sum(weight for good, weight in raised if good) / total if total else 1.0
     # Truth is a matter of degree: one false fact in three is better than three.
     shares["true"] = reading.truth()
-    n_words = len(response.split())
-    return Marks(met, {**shares, "detail": 1 - math.exp(-n_words / 20), **reading.manners})
+    tastes = {
+        "detail": 1 - math.exp(-len(response.split()) / 20),
+        "formality": reading.manners["formality"],
+        "directness": directness(response),
+        "involvement": involvement(response),
+    }
+    return Marks(met, {**shares, **tastes})
 
 
 class _Reading:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 
 from duelgym.errors import GeneratorError, SpecificationError
@@ -15,12 +16,12 @@ PROMPTS = ["Write about the moon.", "Bread?"]
 RESPONSES = [["The moon goes round.", ""], ["Bread is made of flour, water and salt.", "Yes."]]
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "both"])
 def test_each_text_is_read_after_its_prompt(tiny_model, pooling):
     encoder = TransformersEncoder(tiny_model, pooling=pooling, batch_size=3)
-    assert isinstance(encoder, Encoder) and encoder.embedding_dim == 32
+    assert isinstance(encoder, Encoder) and encoder.embedding_dim == (width := 64 if pooling == "both" else 32)
     prompt_embeddings, embeddings, cut = encoder.embed(PROMPTS, RESPONSES)
-    assert prompt_embeddings.shape == (2, 32) and embeddings.shape == (2, 2, 32) and cut >= 0
+    assert prompt_embeddings.shape == (2, width) and embeddings.shape == (2, 2, width) and cut >= 0
     generator = TransformersGenerator(tiny_model, pooling=pooling, max_new_tokens=1)
     own = generator.generate(PROMPTS, 1, rng=np.random.default_rng(0)).prompt_embeddings
     assert np.allclose(prompt_embeddings, own, atol=1e-5)  # the generator's own embedding of a prompt
@@ -30,7 +31,8 @@ def test_each_text_is_read_after_its_prompt(tiny_model, pooling):
         tokens = model.response_tokens(RESPONSES[row][column], row, room=0)
         with torch.inference_mode():
             hidden = model.model.base_model(torch.tensor([read[row] + tokens])).last_hidden_state[0].numpy()
-        expected = hidden[-1] if pooling == "last" else hidden[len(read[row]) :].mean(axis=0)
+        last, mean = hidden[-1], hidden[len(read[row]) :].mean(axis=0)
+        expected = np.concatenate({"last": [last], "mean": [mean], "both": [last, mean]}[pooling])
         expected = np.clip(expected / (4 * np.sqrt(np.mean(expected**2))), -1, 1)
         assert np.allclose(embeddings[row, column], expected, atol=1e-5)
 
@@ -62,7 +64,7 @@ def test_generators_by_their_json(tiny_model, pool_path):
     assert encoder_from_specification(tiny_model) == TransformersEncoder(tiny_model)
 
 
-def test_an_encoder_takes_the_place_of_a_generators_own_embeddings(tiny_models, tiny_model, pool_path, tmp_path):
+def test_an_encoder_takes_the_place_of_a_generators_own_embeddings(tiny_model, pool_path, tmp_path):
     other = str(tiny_models.make_model(tmp_path / "other", hidden=16, seed=4))
     generator = live_generator({"name": "recorded", "pool": str(pool_path)}, encoder=other)
     assert isinstance(generator, Reencoded) and isinstance(generator, CandidateGenerator)

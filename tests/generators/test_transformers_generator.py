@@ -60,7 +60,7 @@ def test_finish_reasons_and_counts_agree(responses):
 
 def test_prompts_are_embedded_by_their_own_hidden_states(tiny_model):
     """Gathered on the way with padding and a shared cache; compared with a pass over each prompt alone."""
-    for pooling in ("last", "mean"):
+    for pooling in ("last", "mean", "both"):
         generator = TransformersGenerator(tiny_model, max_new_tokens=2, pooling=pooling)
         model = generator.language_model
         for tokens, got in zip(
@@ -68,7 +68,8 @@ def test_prompts_are_embedded_by_their_own_hidden_states(tiny_model):
         ):
             with torch.inference_mode():
                 hidden = model.model.base_model(torch.tensor([tokens])).last_hidden_state[0].numpy()
-            expected = hidden[-1] if pooling == "last" else hidden.mean(axis=0)
+            taken = {"last": [hidden[-1]], "mean": [hidden.mean(axis=0)], "both": [hidden[-1], hidden.mean(axis=0)]}
+            expected = np.concatenate(taken[pooling])
             assert np.allclose(got, np.clip(expected / (4 * np.sqrt(np.mean(expected**2))), -1, 1), atol=1e-5)
 
 
@@ -286,7 +287,7 @@ def test_a_prompt_longer_than_the_context_names_itself_and_the_cure(generator, t
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"device": 3}, "device is 3"),
         ({"dtype": "int8"}, "known: float32, bfloat16, float16"),
-        ({"pooling": "max"}, "known: last, mean"),
+        ({"pooling": "max"}, "known: last, mean, both"),
         ({"threads": 0}, "threads is 0"),
         ({"threads": 10**30}, "at most 1024"),
         ({"temperature": 10**400}, "temperature is 1000"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duelgym.world.manners import POLES, manners
+from duelgym.world.manners import POLES, directness, involvement, manners
 from duelgym.world.phrases import phrases
 from duelgym.world.topics import topics
 
@@ -47,6 +47,34 @@ def test_phrases_show_their_own_manner_and_never_the_opposite(axis, pole):
     assert (shown > 0).mean() > 0.75 and not (shown < 0).any()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0.0),
+        ("An octopus has three hearts.", 1.0),
+        ("Three.", 1.0),  # a bare value
+        ("Question: Which planet has rings that a telescope can show?", 9 / 10),  # the word "Question" is no fact
+        ("My dear reader, an octopus has three hearts.", 4 / 8),  # "" my, my dear, dear reader, reader an: no facts
+        ("Cheers, pal!", 0.0),
+    ],
+)
+def test_directness_by_hand(text, expected):
+    assert directness(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0.0),
+        ("An octopus has three hearts.", 0.0),
+        ("I'm sure you know my friend", 3 / 6),
+        ("We. You! Mine? Yours,", 1.0),
+    ],
+)
+def test_involvement_by_hand(text, expected):
+    assert involvement(text) == pytest.approx(expected)
+
+
 def test_facts_have_no_manner():
     assert all(
         manners(fact.statement(w, v)) == PLAIN for t in topics() for fact in t.facts for w in (0, 1) for v in (0, 1)
@@ -58,3 +86,4 @@ def test_facts_have_no_manner():
 def test_any_text_is_within_range(text):
     read = manners(text)
     assert set(read) == set(POLES) and all(-1 <= value <= 1 for value in read.values())
+    assert 0 <= directness(text) <= 1 and 0 <= involvement(text) <= 1

@@ -89,6 +89,17 @@ def test_a_models_answers_become_white_features(model, few, pooling):
     assert features.mean(axis=(0, 1)) == pytest.approx(np.zeros(6), abs=1e-4)
 
 
+def test_both_poolings_give_half_of_the_features_each(model, few):
+    fitted = fit_projection(model, dim=5, pooling="both", seed=3)
+    last, mean = (
+        fit_projection(model, dim=dim, pooling=pooling, seed=3) for dim, pooling in ((3, "last"), (2, "mean"))
+    )
+    assert (fitted.hidden_dim, fitted.embedding_dim) == (64, 5)
+    assert np.array_equal(fitted.matrix[:32, :3], last.matrix) and np.array_equal(fitted.matrix[32:, 3:], mean.matrix)
+    assert not fitted.matrix[:32, 3:].any() and not fitted.matrix[32:, :3].any()
+    assert fitted.offset.tolist() == [*last.offset.tolist(), *mean.offset.tolist()]
+
+
 def test_the_seed_decides_the_projection_and_pooling_matters(model, few):
     fitted = fit_projection(model, dim=4, seed=3).sha256()
     assert fit_projection(model, dim=4, seed=3).sha256() == fitted

@@ -142,8 +142,8 @@ def test_attributes_by_hand():
             "clean": 1.0,
             "detail": 1 - exp(-5 / 20),
             "formality": 0.0,
-            "confidence": 0.0,
-            "warmth": 0.0,
+            "directness": 1.0,
+            "involvement": 0.0,
         }
     )
     marks = mark(ABOUT, "What a foolish question. I like octopuses")
