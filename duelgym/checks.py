@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -67,6 +69,33 @@ def flag(name: str, value: object, *, error: type[DuelgymError] = SpecificationE
     if not isinstance(value, bool):
         raise error(f"{name} is {value!r}; it must be True or False")
     return value
+
+
+def check_settings(
+    what: str,
+    builder: Callable[..., object],
+    settings: Collection[str],
+    *,
+    supplied: Collection[str] = (),
+    also: Collection[str] = (),
+) -> None:
+    """Refuse settings that a builder does not take, and the lack of those that it needs.
+
+    Args:
+        what: is built.
+        builder: of which the parameters count.
+        settings: names of those given.
+        supplied: parameters that are not the caller's to give.
+        also: settings that are read before the builder, for the message alone.
+
+    Raises:
+        SpecificationError: saying what was given and what is taken.
+    """
+    taken = {name: part for name, part in inspect.signature(builder).parameters.items() if name not in supplied}
+    needed = {name for name, part in taken.items() if part.default is inspect.Parameter.empty}
+    if not needed <= set(settings) <= set(taken):
+        takes = ", ".join(repr(name) for name in (*taken, *also)) or "nothing"
+        raise SpecificationError(f"{what} was given {sorted(settings)}; it takes {takes}")
 
 
 def is_unicode(text: str) -> bool:

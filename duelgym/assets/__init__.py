@@ -14,7 +14,7 @@ GENERATOR = {
     "model": "embedded",
     "temperature": TEMPERATURE,
     "top_p": TOP_P,
-    "pooling": "last",
+    "pooling": "both",
     "projection": "embedded",
 }
 """How the recorded candidates were generated, and how ``LLMDuelLive-v0`` generates its own."""

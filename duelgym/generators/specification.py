@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from duelgym.checks import check_settings
 from duelgym.errors import SpecificationError
 from duelgym.generators.protocol import CandidateGenerator, Encoder
 
@@ -89,8 +90,6 @@ def _build(
     module, kind = known[name]
     builder = getattr(importlib.import_module(module), kind)
     taken = inspect.signature(builder).parameters
-    needed = {key for key, parameter in taken.items() if parameter.default is inspect.Parameter.empty}
     arguments = {key: value for key, value in defaults.items() if key in taken} | arguments
-    if not needed <= set(arguments) <= set(taken):
-        raise SpecificationError(f"{what} {name!r} was given {sorted(arguments)}; it takes {', '.join(taken)}")
+    check_settings(f"{what} {name!r}", builder, arguments)
     return builder(**arguments)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from duelgym.checks import check_settings
 from duelgym.errors import SpecificationError
 from duelgym.simulators.protocol import PreferenceSimulator
 from duelgym.simulators.scorers import Scored
@@ -70,21 +69,13 @@ def _wrapped(inner: PreferenceSimulator | None, layer: object) -> PreferenceSimu
         )
     module, _, kind = known[name].partition(":")
     builder = getattr(importlib.import_module(f"duelgym.simulators.{module}"), kind)
+    what = f"simulator {name!r}"
     if inner is not None:
-        return _built(name, builder, settings, inner=inner)
+        check_settings(what, builder, settings, supplied=("inner",))
+        return builder(inner=inner, **settings)
     if name in _SCORERS:
         temperature = settings.pop("temperature", 1.0)
-        return Scored(_built(name, builder, settings, also=("temperature",)), temperature)
-    return _built(name, builder, settings)
-
-
-def _built(
-    name: str, builder: Callable[..., Any], settings: Mapping[str, object], also: Sequence[str] = (), **given: object
-) -> Any:
-    """Return ``builder(**given, **settings)``, after checking the settings' names."""
-    taken = {key: value for key, value in inspect.signature(builder).parameters.items() if key not in given}
-    required = {key for key, value in taken.items() if value.default is inspect.Parameter.empty}
-    if not required <= set(settings) <= set(taken):
-        takes = ", ".join(repr(key) for key in (*taken, *also)) or "nothing"
-        raise SpecificationError(f"simulator {name!r} was given {sorted(settings)}; it takes {takes}")
-    return builder(**given, **settings)
+        check_settings(what, builder, settings, also=("temperature",))
+        return Scored(builder(**settings), temperature)
+    check_settings(what, builder, settings)
+    return builder(**settings)
