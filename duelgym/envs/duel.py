@@ -40,7 +40,10 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
     query t depend on the seed and t alone. ``info`` has ``prompt_id`` and ``candidate_ids`` (for logs; agents never get them),
     ``queries``, ``self_duels`` and ``clipped`` (feature values cut off at the range's edge) so far.
 
-    **Ids**: ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
+    **Ids**: ``LLMDuel-v0``: 100 recorded answers of the embedded language model to each of 1 625 prompts, cross-fitted in 5 folds
+    (``split``, ``fold``); 64 features of the model's own; hidden raters of a documented population over eight attributes that the
+    embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of pairs are tied.
+    ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
     ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
     ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1).
     ``LLMDuelLive-v0``: a language model that answers while the episode runs, loaded at the first reset; ``generator`` (its

@@ -6,6 +6,7 @@ from gymnasium.envs.registration import register, registry
 
 IDS = {
     "AlpacaEvalDuel-v0": "alpaca_eval",
+    "LLMDuel-v0": "llm_duel",
     "LLMDuelLive-v0": "llm_duel_live",
     "PoolDuel-v0": "pool",
     "SyntheticDuel-v0": "synthetic",

@@ -17,7 +17,11 @@ from duelgym.errors import SpecificationError
 
 
 def test_the_tests_cover_every_registered_id():
-    in_files_of_their_own = {"LLMDuelLive-v0", "PoolDuel-v0"}  # test_live.py, test_pool_duel.py
+    in_files_of_their_own = {
+        "LLMDuel-v0",
+        "LLMDuelLive-v0",
+        "PoolDuel-v0",
+    }  # test_llm_duel.py, test_live.py, test_pool_duel.py
     assert set(IDS) == {"SyntheticDuel-v0", "AlpacaEvalDuel-v0"} | in_files_of_their_own
 
 

@@ -15,7 +15,7 @@ from duelgym.pools import CandidatePool
 from duelgym.simulators.raters import RaterArgument, pool_raters
 
 EMBEDDED_PROBLEM = "llm_duel"
-LLM_DUEL_SHA256 = ""
+LLM_DUEL_SHA256 = "c7dff696530a192fa82e9f24b5fcdb2847bb2a56fb99f1574d38c5e24a725c28"
 """Of the pool's manifest, which holds the hash of every other file."""
 
 
