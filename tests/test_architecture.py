@@ -13,7 +13,7 @@ PACKAGES = {
     "duelgym_agents": ROOT / "agents" / "duelgym_agents",
     "duelgym_bench": ROOT / "benchmarks" / "duelgym_bench",
 }
-PUBLIC = {"duelgym", "duelgym.agent", "duelgym.errors"}
+PUBLIC = {"duelgym", "duelgym.agent", "duelgym.checks", "duelgym.errors"}
 
 
 def _imports(path):

@@ -6,12 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64
 
 from duelgym.agent import Contexts
-from duelgym_agents.reward_models.network import StackedMLP
-from duelgym_agents.reward_models.scaling import FeatureScaler
 
 HIDDEN = (128, 128)
 PAIRS = 512
@@ -40,6 +37,11 @@ def perceptron_scores(
         wanted: contexts of which scores are returned.
         rng: of weights and pairs.
     """
+    import torch
+
+    from duelgym_agents.reward_models.network import StackedMLP
+    from duelgym_agents.reward_models.scaling import FeatureScaler
+
     n_prompts, n_candidates = utilities.shape
     gaps = utilities - utilities.mean(axis=1, keepdims=True)
     scaled = SHARPNESS * gaps / (gaps.std() or 1.0)
@@ -48,7 +50,9 @@ def perceptron_scores(
         for values in (learning.prompts, learning.candidates)
     )
 
-    def inputs(contexts: Contexts) -> tuple[torch.Tensor, torch.Tensor]:
+    def inputs(
+        contexts: Contexts,
+    ) -> tuple[Float32[torch.Tensor, "batch n_candidates d"], Float32[torch.Tensor, "batch d"]]:
         return torch.from_numpy(candidate_scaler(contexts.candidates)), torch.from_numpy(
             prompt_scaler(contexts.prompts)
         )

@@ -42,7 +42,8 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
 
     **Ids**: ``LLMDuel-v0``: 100 recorded answers of the embedded language model to each of 1 625 prompts, cross-fitted in 5 folds
     (``split``, ``fold``); 64 features of the model's own; hidden raters of a documented population over eight attributes that the
-    embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of pairs are tied.
+    embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of pairs are tied. On the way from a win rate of 0.5 to
+    the oracle's, a policy that knows the population and no rater comes to 27 %, one that is given all learning utilities to 59 %.
     ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
     ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
     ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1).

@@ -86,7 +86,7 @@ def _add_raters(actions: _Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--liked-scale",
         type=float,
-        default=0.6,
+        default=0.4,
         help="weight of what all raters like beside that in which they differ (default %(default)s)",
     )
     parser.set_defaults(run=run_raters)
