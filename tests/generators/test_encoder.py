@@ -88,7 +88,7 @@ def test_recorded_responses_embedded_anew_answer_the_same_prompts(tiny_model, po
         (5, "give a model's directory"),
         ({"name": "oracle"}, "known: transformers, endpoint, recorded"),
         ({"name": ["recorded"]}, "no generator is called"),
-        ({"name": "recorded"}, "it takes pool"),
+        ({"name": "recorded"}, "it takes 'pool'"),
         ({"model": "x", "tau": 1}, "given ['model', 'tau']"),
     ],
     ids=str,

@@ -346,7 +346,7 @@ def test_the_url_may_end_in_v1(server):
         ({"ask_n": 1}, "ask_n is 1"),
         ({"api_key_env": ""}, "api_key_env is ''"),
         ({"encoder": None}, r"encoder is None; .*/v1/embeddings"),
-        ({"encoder": {"name": "endpoint", "model": "m"}}, "it takes url, model, embedding_dim"),
+        ({"encoder": {"name": "endpoint", "model": "m"}}, "it takes 'url', 'model', 'embedding_dim'"),
         ({"encoder": {"name": "endpoint", "model": "m", "embedding_dim": 0}}, "embedding_dim is 0"),
         ({"encoder": {"name": "unknown"}}, "no encoder is called 'unknown'"),
         ({"encoder": 7}, "encoder is 7"),

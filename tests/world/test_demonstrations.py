@@ -8,7 +8,7 @@ import pytest
 from duelgym.world.claims import claims
 from duelgym.world.demonstrations import Author, demonstrate, draw_author
 from duelgym.world.instructions import draw_instruction, parse_instruction
-from duelgym.world.manners import POLES
+from duelgym.world.manners import POLES, manners
 from duelgym.world.phrases import phrases
 from duelgym.world.rubric import CRITERIA, mark
 
@@ -84,7 +84,7 @@ def test_careful_authors_state_what_is_true(careful):
 @pytest.mark.parametrize("axis", POLES)
 def test_manners_show(careful, axis):
     shown = [
-        np.sign(mark(instruction.text, response).attributes[axis]) * getattr(author, axis)
+        np.sign(manners(response)[axis]) * getattr(author, axis)
         for instruction, author, response in careful
         if instruction.tone is None and getattr(author, axis)
     ]
