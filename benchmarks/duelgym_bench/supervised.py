@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from duelgym.agent import Contexts
 from duelgym.generators import PoolReplay, QuestionSource
 from duelgym.metrics import Judged
 from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
@@ -20,6 +21,7 @@ N_SYNTHETIC = 1024
 
 @dataclass(frozen=True)
 class _Material:
+    contexts: Contexts
     features: dict[str, Float32[np.ndarray, "batch n_candidates features"]]
     targets: dict[str, Float64[np.ndarray, "batch n_candidates"]]
     wins: Float64[np.ndarray, "batch n_candidates"]
@@ -57,13 +59,13 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
     contexts = generator.contexts(held_out.questions)
     maps = {kind: FeatureMap.measured(contexts, kind) for kind in FEATURE_SETS}
     features = {kind: features(contexts) for kind, features in maps.items()}
-    value, chosen = _best(_material(generator, maps, learning), _material(generator, maps, choosing), features)
-    taught, tried = generator.contexts(learning.questions), generator.contexts(choosing.questions)
-    if taught.candidates.shape[1] > 1:
-        utilities = learning.win_rates() if learning.utilities is None else learning.utilities
+    taught, tried = _material(generator, maps, learning), _material(generator, maps, choosing)
+    value, chosen = _best(taught, tried, features)
+    if taught.wins.shape[1] > 1:
+        utilities = taught.targets.get("utility", taught.wins)
         rng = np.random.default_rng(derived_seed("perceptron", seed_index))
-        scores, wanted = perceptron_scores(taught, utilities, (tried, contexts), rng=rng)
-        if _mean_win(choosing.win_rates(), scores.argmax(axis=1)) > value:
+        scores, wanted = perceptron_scores(taught.contexts, utilities, (tried.contexts, contexts), rng=rng)
+        if _mean_win(tried.wins, scores.argmax(axis=1)) > value:
             return wanted.argmax(axis=1)
     return chosen
 
@@ -74,7 +76,7 @@ def _material(generator: QuestionSource, maps: dict[str, FeatureMap], judged: Ju
     targets = {"win rate": wins}
     if judged.utilities is not None:
         targets["utility"] = judged.utilities
-    return _Material({kind: features(contexts) for kind, features in maps.items()}, targets, wins)
+    return _Material(contexts, {kind: features(contexts) for kind, features in maps.items()}, targets, wins)
 
 
 def _best(

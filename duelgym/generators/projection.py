@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,25 +60,17 @@ class Projection:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file, whole or not at all; an existing one is replaced."""
+        from duelgym.pools.files import write_whole
         from duelgym.pools.tensors import write_tensors
 
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         arrays: dict[str, np.ndarray] = {
             "matrix": self.matrix.astype(np.float32),
             "offset": self.offset.astype(np.float32),
             "scale": np.array([self.scale], np.float64),
         }
-        try:
-            with partial.open("wb") as file:
-                write_tensors(file, arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                partial.unlink()
-            raise
+        content = io.BytesIO()
+        write_tensors(content, arrays)
+        write_whole(Path(path), content.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Projection:

@@ -29,18 +29,17 @@ def manners(text: str) -> dict[str, float]:
     warm one, unless its sentence is casual and shows no warmth in its words.
     """
     hits: Counter[str | None] = Counter()
-    for line in text.split("\n"):
-        for sentence in _PART.split(line):
-            tokens = words(sentence)
-            poles = [*map(_markers().get, _pairs(tokens)), None]
-            shown = Counter(poles)
-            shown["casual"] += sum(
-                "'" in token and _CONTRACTION.fullmatch(token) is not None and "casual" not in poles[k : k + 2]
-                for k, token in enumerate(tokens)
-            )
-            if shown["warm"] or not shown["casual"]:
-                shown["warm"] += sentence.count("!")
-            hits.update(shown)
+    for sentence in _parts(text):
+        tokens = words(sentence)
+        poles = [*map(_markers().get, _pairs(tokens)), None]
+        shown = Counter(poles)
+        shown["casual"] += sum(
+            "'" in token and _CONTRACTION.fullmatch(token) is not None and "casual" not in poles[k : k + 2]
+            for k, token in enumerate(tokens)
+        )
+        if shown["warm"] or not shown["casual"]:
+            shown["warm"] += sentence.count("!")
+        hits.update(shown)
     return {axis: math.tanh((hits[high] - hits[low]) / _HALF) for axis, (high, low) in POLES.items()}
 
 
@@ -51,12 +50,11 @@ def directness(text: str) -> float:
     does a bare value.
     """
     said = total = 0
-    for line in text.split("\n"):
-        for part in _PART.split(line):
-            tokens = words(part)
-            pairs = _pairs(tokens)
-            total += len(pairs)
-            said += len(pairs) if tuple(tokens) in _values() else sum(pair in _stated() for pair in pairs)
+    for part in _parts(text):
+        tokens = words(part)
+        pairs = _pairs(tokens)
+        total += len(pairs)
+        said += len(pairs) if tuple(tokens) in _values() else sum(pair in _stated() for pair in pairs)
     return said / total if total else 0.0
 
 
@@ -67,6 +65,10 @@ def involvement(text: str) -> float:
     """
     tokens = words(text)
     return sum(token.partition("'")[0] in _PERSONAL for token in tokens) / len(tokens) if tokens else 0.0
+
+
+def _parts(text: str) -> list[str]:
+    return [part for line in text.split("\n") for part in _PART.split(line)]
 
 
 def _pairs(tokens: list[str]) -> list[tuple[str, str]]:
