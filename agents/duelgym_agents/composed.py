@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -30,13 +31,24 @@ class RewardModelAgent:
         rule: picks pairs.
         n_samples: samples of the model given to rules that read samples.
         rng: the rule's random stream; the agent keeps it.
+        pessimism: what is recommended has the highest mean utility less this many standard deviations over samples (a
+            lower confidence bound, for deployment alone; Zhang et al. 2024, 2401.16635); 0 is the mean.
 
     Raises:
         SpecificationError: if the rule reads what the model cannot give, or what no agent may see.
     """
 
-    def __init__(self, model: RewardModel, rule: AnyRule, *, n_samples: int, rng: np.random.Generator) -> None:
-        _check_fit(model, rule)
+    def __init__(
+        self,
+        model: RewardModel,
+        rule: AnyRule,
+        *,
+        n_samples: int,
+        rng: np.random.Generator,
+        pessimism: float = 0.0,
+    ) -> None:
+        _check_fit(model, rule, n_samples)
+        self._pessimism = pessimism
         self._model = model
         self._rule = rule
         self._n_samples = n_samples
@@ -69,8 +81,13 @@ class RewardModelAgent:
         self._model.update(contexts, pairs, preferences)
 
     def recommend(self, contexts: Contexts) -> Int64[np.ndarray, " batch"]:
-        """Return the position of the highest mean utility; among equals the lowest position."""
-        return _finite(self._model.mean(contexts)).argmax(axis=1)
+        """Return the position of the highest mean utility, less any pessimism; among equals the lowest position."""
+        scores = self._model.mean(contexts)
+        if self._pessimism:
+            samples = self._model.sample_utilities(contexts, self._n_samples, copy.deepcopy(self._rng))
+            deviation = (samples - samples.mean(axis=2, keepdims=True)).std(axis=0)
+            scores = scores - np.float32(self._pessimism) * deviation
+        return _finite(scores).argmax(axis=1)
 
     def sample_utilities(
         self, contexts: Contexts, n_samples: int, rng: np.random.Generator
@@ -139,7 +156,7 @@ def _question(
     return int.from_bytes(digest.digest(), "little")
 
 
-def _check_fit(model: RewardModel, rule: AnyRule) -> None:
+def _check_fit(model: RewardModel, rule: AnyRule, n_samples: int) -> None:
     """Refuse a rule that reads what the model cannot give, or what is no agent's to read."""
     reads, name = str(rule.reads), type(model).__name__
     if reads == "features" and not isinstance(model, GivesFeatures):
@@ -150,6 +167,11 @@ def _check_fit(model: RewardModel, rule: AnyRule) -> None:
         raise SpecificationError(
             f"rule {rule.name!r} reads a covariance, which {name} does not give; use a linear reward model, one with a "
             "method posterior"
+        )
+    if reads == "samples" and n_samples < 2:
+        raise SpecificationError(
+            f"rule {rule.name!r} compares samples, and {name} would give it {n_samples}; use an epistemic reward model, "
+            "or at least 2 particles or samples"
         )
     if reads not in _READS:
         raise SpecificationError(

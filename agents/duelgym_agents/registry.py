@@ -1,132 +1,61 @@
-"""The named agents: a reward model, an exploration rule, and the settings of both."""
+"""Agents by name: named ones, compositions, policies and one's own."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from duelgym.agent import Agent, AgentFactory
+from duelgym.checks import finite_number
 from duelgym.errors import DuelgymError, SpecificationError
+from duelgym_agents.catalogue import known, reward_model_named, rule_named
 from duelgym_agents.composed import RewardModelAgent
-from duelgym_agents.exploration import AnyRule, Boltzmann, DoubleThompson, Infomax, Passive
-from duelgym_agents.reward_models import MLPEnsemble, NetworkSettings
+from duelgym_agents.named import AGENTS, AgentSpec
 
-POINT = NetworkSettings(n_particles=1, anchor="zero")
-ENSEMBLE = NetworkSettings(n_particles=10, anchor="init")
+__all__ = ["AGENTS", "AgentSpec", "agent_factory", "composition", "make_agent"]
+
+_OTHERS = "; any composition: rule+reward_model; your own: package.module:factory"
+_OF_AGENT = ("pessimism",)
 
 
-@dataclass(frozen=True)
-class AgentSpec:
-    """One named agent.
+def composition(name: str) -> AgentSpec | None:
+    """Return what a named agent or ``rule+reward_model`` is composed of; None for ``package.module:factory``.
 
-    Attributes:
-        name: as given on command lines.
-        rule: exploration rule with its default settings.
-        settings: of the reward model.
-        as_published: whether the paper pairs this rule with this reward model. Effects of rules are read off
-            agents of equal reward model, not off these rows.
-        doc: what it is, what the paper leaves open and what was chosen.
+    Raises:
+        SpecificationError: if there is no such agent, rule or reward model.
     """
-
-    name: str
-    rule: AnyRule
-    settings: NetworkSettings
-    as_published: bool
-    doc: str
-
-    @property
-    def reward_model(self) -> Literal["point", "ensemble"]:
-        """Which of the two reward models it learns."""
-        return "point" if self.settings.n_particles == 1 else "ensemble"
-
-    @property
-    def rule_name(self) -> str:
-        """Which rule it asks by, whatever the reward model."""
-        return self.rule.name
-
-
-_OPEN = (
-    "In the manner of Dwaracherla et al. (2024), who leave open network size, optimiser, learning rate, steps, "
-    "minibatch and regulariser: see NetworkSettings for what was chosen, untuned and equal for all agents."
-)
-
-AGENTS: dict[str, AgentSpec] = {
-    spec.name: spec
-    for spec in (
-        AgentSpec(
-            "ee2024-passive",
-            Passive(),
-            POINT,
-            as_published=True,
-            doc=f"Uniform pairs, point MLP held near zero. {_OPEN}",
-        ),
-        AgentSpec(
-            "ee2024-boltzmann",
-            Boltzmann(),
-            POINT,
-            as_published=True,
-            doc=f"Odds exp(utility / temperature), point MLP held near zero; temperature open, 1 chosen. {_OPEN}",
-        ),
-        AgentSpec(
-            "ee2024-infomax",
-            Infomax(),
-            ENSEMBLE,
-            as_published=True,
-            doc=f"Largest variance of the win probability; the number of samples is open, each particle once. {_OPEN}",
-        ),
-        AgentSpec(
-            "ee2024-double_thompson",
-            DoubleThompson(),
-            ENSEMBLE,
-            as_published=True,
-            doc=f"Favourites of two particles; the number of retries is open, 30 chosen. {_OPEN}",
-        ),
-        AgentSpec(
-            "passive-ensemble",
-            Passive(),
-            ENSEMBLE,
-            as_published=False,
-            doc=f"Uniform pairs with the reward model of infomax and double Thompson. {_OPEN}",
-        ),
-        AgentSpec(
-            "boltzmann-ensemble",
-            Boltzmann(),
-            ENSEMBLE,
-            as_published=False,
-            doc=f"Boltzmann on the mean of the ensemble that infomax and double Thompson use. {_OPEN}",
-        ),
-    )
-}
+    if ":" in name:
+        return None
+    if "+" not in name:
+        return AGENTS[known("agent", name, AGENTS, _OTHERS)]
+    rule_name, _, model_name = name.partition("+")
+    rule, model = rule_named(rule_name), reward_model_named(model_name)
+    doc = f"Rule {rule_name} with reward model {model_name}, both with default settings."
+    return AgentSpec(name, rule, model.name, model.settings, as_published=False, doc=doc)
 
 
 def agent_factory(name: str) -> AgentFactory:
-    """Return the factory of a named agent, or the one that ``package.module:factory`` names.
+    """Return the factory of an agent.
 
-    The current directory is put on the import path, as on a command line.
+    Args:
+        name: of a named agent; ``rule+reward_model``, such as ``infomax+epinet``; or ``package.module:factory``, for which
+            the current directory is put on the import path, as on a command line.
 
     Raises:
         SpecificationError: if there is no such agent, module or factory, or if importing it fails.
     """
-    if ":" in name:
-        return _imported_factory(name)
-    if name not in AGENTS:
-        close = difflib.get_close_matches(name, AGENTS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise SpecificationError(
-            f"no agent is called {name!r}; {hint}known: {', '.join(AGENTS)}; your own: package.module:factory"
-        )
-    return partial(_compose, AGENTS[name])
+    spec = composition(name)
+    return _imported_factory(name) if spec is None else partial(_compose, spec)
 
 
 def make_agent(
     name: str,
+    reward_model: str | None = None,
     *,
     prompt_dim: int,
     candidate_dim: int,
@@ -136,21 +65,25 @@ def make_agent(
     seed: int,
     **settings: object,
 ) -> Agent:
-    """Return a fresh agent, named as for :func:`agent_factory`.
+    """Return a fresh agent: ``make_agent("ee2024-infomax", …)`` or ``make_agent("infomax", "epinet", …)``.
 
     Args:
-        name: of a registered agent, or ``package.module:factory``.
+        name: as for :func:`agent_factory` or, with a reward model beside it, of a rule.
+        reward_model: name of a kind of reward model.
         prompt_dim: features of a prompt.
         candidate_dim: features of a candidate.
         n_candidates: candidates per prompt.
         batch_size: prompts per batch.
         budget: queries of the whole run.
         seed: the agent's own, at least 0.
-        settings: replace fields of the reward model's or the rule's settings (``learning_rate``, ``temperature``, …).
+        settings: replace fields of the reward model's or the rule's settings (``learning_rate``, ``temperature``, …);
+            ``pessimism`` is of every composed agent.
 
     Raises:
         SpecificationError: on an unknown name or setting, or if a custom factory fails or returns no agent.
     """
+    if reward_model is not None:
+        name = f"{name}+{reward_model}"
     factory = agent_factory(name)
     try:
         agent = factory(
@@ -184,21 +117,25 @@ def _compose(
     seed: int,
     **settings: object,
 ) -> Agent:
-    """Build a registered agent from its specification and the settings that replace its own."""
+    """Build a composed agent from its specification and the settings that replace its own."""
     del n_candidates, batch_size, budget  # these agents take any number of each
-    of_model = {field.name for field in fields(spec.settings)}
+    of_model = {field.name for field in fields(spec.settings)}  # type: ignore[arg-type]
     of_rule = {field.name for field in fields(spec.rule)}  # type: ignore[arg-type]
-    unknown = sorted(set(settings) - of_model - of_rule)
+    allowed = of_model | of_rule | set(_OF_AGENT)
+    unknown = sorted(set(settings) - allowed)
     if unknown:
-        allowed = ", ".join(sorted(of_model | of_rule))
-        raise SpecificationError(f"agent {spec.name!r} has no setting {', '.join(unknown)}; it has: {allowed}")
-    network = replace(spec.settings, **{key: settings[key] for key in settings if key in of_model})  # type: ignore[arg-type]
+        raise SpecificationError(
+            f"agent {spec.name!r} has no setting {', '.join(unknown)}; it has: {', '.join(sorted(allowed))}"
+        )
+    of_network = replace(spec.settings, **{key: settings[key] for key in settings if key in of_model})  # type: ignore[type-var]
     rule = replace(spec.rule, **{key: settings[key] for key in settings if key in of_rule})  # type: ignore[type-var]
+    pessimism = finite_number("pessimism", settings.get("pessimism", 0.0), low=0)
     rule_seed, model_seed = np.random.SeedSequence(seed).spawn(2)
-    model = MLPEnsemble(
-        network, prompt_dim=prompt_dim, candidate_dim=candidate_dim, rng=np.random.default_rng(model_seed)
+    model = reward_model_named(spec.reward_model).build(
+        of_network, prompt_dim=prompt_dim, candidate_dim=candidate_dim, rng=np.random.default_rng(model_seed)
     )
-    return RewardModelAgent(model, rule, n_samples=network.n_particles, rng=np.random.default_rng(rule_seed))
+    rng = np.random.default_rng(rule_seed)
+    return RewardModelAgent(model, rule, n_samples=of_network.n_samples, rng=rng, pessimism=pessimism)
 
 
 def _imported_factory(name: str) -> AgentFactory:

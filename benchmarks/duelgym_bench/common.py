@@ -16,8 +16,9 @@ from duelgym.errors import LogError
 from duelgym.generators import PoolReplay
 from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, read_queries
+from duelgym_agents.reward_models.feature_map import FeatureMap
 from duelgym_bench.files import write_atomically
-from duelgym_bench.learner import REGULARIZERS, FeatureMap, best_of_n, fit_logistic
+from duelgym_bench.learner import REGULARIZERS, best_of_n, fit_logistic
 from duelgym_bench.plan import Plan, derived_seed
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
 

@@ -6,67 +6,12 @@ same features serve the supervised reference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float32, Float64, Int8, Int64
 
-from duelgym.agent import PREFERENCE_NONE, Contexts
+from duelgym.agent import PREFERENCE_NONE
 
-FEATURE_SETS = ("response", "interaction", "fourier")
-N_FOURIER = 256
 REGULARIZERS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-
-
-@dataclass(frozen=True)
-class FeatureMap:
-    """Features of (prompt, response): the response; its product with the prompt; random Fourier features of it.
-
-    ``response`` has the first, ``interaction`` the first two (the first alone where dimensions differ), ``fourier`` all
-    three, with frequencies for a squared-exponential kernel whose length is the median distance between responses
-    (Rahimi and Recht 2007). Each block has unit mean square, measured on contexts without labels.
-    """
-
-    kind: str
-    scale: float
-    product_scale: float
-    frequencies: Float32[np.ndarray, "candidate_dim fourier"]
-    phases: Float32[np.ndarray, " fourier"]
-
-    @classmethod
-    def measured(cls, contexts: Contexts, kind: str) -> FeatureMap:
-        """Return the map whose scales suit these contexts."""
-        flat = contexts.candidates.reshape(-1, contexts.candidates.shape[-1])
-        rng = np.random.default_rng(0xFEA7)
-        some = flat[rng.integers(len(flat), size=(512, 2))]
-        distance = float(np.median(np.linalg.norm(some[:, 0] - some[:, 1], axis=1))) or 1.0
-        frequencies = rng.standard_normal((flat.shape[1], N_FOURIER)) / distance
-        product_scale = 1.0
-        if contexts.prompts.shape[1] == flat.shape[1]:
-            product_scale = _inverse_rms(contexts.candidates * contexts.prompts[:, None])
-        return cls(
-            kind,
-            _inverse_rms(flat),
-            product_scale,
-            frequencies.astype(np.float32),
-            rng.uniform(0, 2 * np.pi, N_FOURIER).astype(np.float32),
-        )
-
-    def __call__(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
-        """Return the features of every candidate."""
-        candidates = contexts.candidates
-        root = np.float32(np.sqrt(candidates.shape[-1]))
-        blocks = [candidates * np.float32(self.scale) / root]
-        if self.kind != "response" and contexts.prompts.shape[1] == candidates.shape[-1]:
-            blocks.append(candidates * contexts.prompts[:, None] * np.float32(self.product_scale) / root)
-        if self.kind == "fourier":
-            waves = np.cos(candidates @ self.frequencies + self.phases)
-            blocks.append(waves * np.float32(np.sqrt(2 / N_FOURIER)))
-        return np.concatenate(blocks, axis=-1)
-
-
-def _inverse_rms(values: Float32[np.ndarray, ...]) -> float:
-    return 1.0 / (float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) or 1.0)
 
 
 def fit_logistic(

@@ -60,8 +60,7 @@ def perceptron_scores(
     candidates, prompts = inputs(learning)
     network = StackedMLP(
         n_particles=1,
-        candidate_dim=candidates.shape[2],
-        prompt_dim=prompts.shape[1],
+        input_dims=(candidates.shape[2], prompts.shape[1]),
         hidden_sizes=HIDDEN,
         rng=rng,
     )

@@ -223,7 +223,9 @@ def with_check(agents: Sequence[str], there: Sequence[str] = ()) -> tuple[str, .
 
 
 def baseline_of(agents: Sequence[str]) -> str | None:
-    """Return the first agent of the registry whose rule is passive: all others are compared with it."""
-    return next(
-        (agent for agent in agents if agent in registry.AGENTS and registry.AGENTS[agent].rule_name == "passive"), None
-    )
+    """Return the first composed agent whose rule is passive: all others are compared with it."""
+    for agent in agents:
+        spec = None if "@" in agent else registry.composition(agent)
+        if spec is not None and spec.rule_name == "passive":
+            return agent
+    return None

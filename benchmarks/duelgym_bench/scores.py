@@ -18,7 +18,7 @@ from duelgym.errors import LogError
 from duelgym.metrics import Judged
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
-from duelgym_agents.registry import AGENTS
+from duelgym_agents.registry import composition
 from duelgym_bench.executor import workers
 from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
@@ -100,7 +100,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     chosen = _positions(directory.recommendations, held_out, plan)
     common = _positions(directory.common, held_out, plan)
     seconds, counters = _reported(directory)
-    spec = AGENTS.get(task.factory)
+    spec = composition(task.factory)
     cumulative = {
         "average": regrets.mean(axis=1),
         "strong": regrets.max(axis=1),

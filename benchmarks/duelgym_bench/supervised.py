@@ -11,7 +11,8 @@ from jaxtyping import Float32, Float64, Int64
 from duelgym.agent import Contexts
 from duelgym.generators import PoolReplay, QuestionSource
 from duelgym.metrics import Judged
-from duelgym_bench.learner import FEATURE_SETS, FeatureMap, best_of_n
+from duelgym_agents.reward_models.feature_map import KINDS, FeatureMap
+from duelgym_bench.learner import best_of_n
 from duelgym_bench.perceptron import perceptron_scores
 from duelgym_bench.plan import Plan, derived_seed
 
@@ -57,7 +58,7 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
         learning = session.judged(generator.stream(fresh).draw(N_SYNTHETIC))
         choosing = session.judged(generator.stream(fresh).draw(N_SYNTHETIC // 4))
     contexts = generator.contexts(held_out.questions)
-    maps = {kind: FeatureMap.measured(contexts, kind) for kind in FEATURE_SETS}
+    maps = {kind: FeatureMap.measured(contexts, kind) for kind in KINDS}
     features = {kind: features(contexts) for kind, features in maps.items()}
     taught, tried = _material(generator, maps, learning), _material(generator, maps, choosing)
     value, chosen = _best(taught, tried, features)

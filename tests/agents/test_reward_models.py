@@ -51,7 +51,7 @@ def plain_utility(weights, candidate, prompt):
 
 
 def network_of(rng, hidden_sizes, n_particles=3):
-    network = StackedMLP(n_particles=n_particles, candidate_dim=4, prompt_dim=3, hidden_sizes=hidden_sizes, rng=rng)
+    network = StackedMLP(n_particles=n_particles, input_dims=(4, 3), hidden_sizes=hidden_sizes, rng=rng)
     # Biases start at zero: move everything, so that a forgotten one shows.
     network.parameters.add_(torch.from_numpy(0.3 * rng.standard_normal(len(network.parameters), dtype=np.float32)))
     return network
@@ -72,7 +72,7 @@ def test_loss_and_utilities_equal_plain_numpy(hidden_sizes):
     candidates, prompts, targets = duels_of(rng)
     utilities = network.utilities(candidates, prompts).numpy()
     losses = network.backward(candidates, prompts, targets).numpy()
-    parts = [part.double().numpy() for part in network._views(network.parameters)]
+    parts = [part.double().numpy() for part in network.views(network.parameters)]
     for particle in range(3):
         weights = [part[particle] for part in parts]
         total = 0.0
@@ -93,7 +93,7 @@ def test_gradient_equals_autograd(hidden_sizes):
     network.backward(candidates, prompts, targets)
 
     weights = network.parameters.double().requires_grad_()
-    first, second, bias, *deeper = network._views(weights)
+    first, second, bias, *deeper = network.views(weights)
     rows, shared = candidates.double().flatten(0, 1), prompts.double().repeat_interleave(2, dim=0)
     hidden = torch.relu(rows @ first + shared @ second + bias)
     for matrix, shift in zip(deeper[:-1:2], deeper[1:-1:2], strict=True):
@@ -110,7 +110,7 @@ def test_initial_utilities_have_unit_variance_whatever_the_shape():
     for prompt_dim, candidate_dim, hidden_sizes in [(16, 16, (64,)), (100, 20, (128, 128))]:
         rng = np.random.default_rng(0)
         network = StackedMLP(
-            n_particles=200, candidate_dim=candidate_dim, prompt_dim=prompt_dim, hidden_sizes=hidden_sizes, rng=rng
+            n_particles=200, input_dims=(candidate_dim, prompt_dim), hidden_sizes=hidden_sizes, rng=rng
         )
         inputs = [rng.standard_normal(shape, dtype=np.float32) for shape in [(20, 2, candidate_dim), (20, prompt_dim)]]
         utilities = network.utilities(*(torch.from_numpy(array) for array in inputs))
@@ -154,14 +154,17 @@ def test_features_that_never_vary_become_zero():
 def numbered(numbers):
     numbers = np.asarray(numbers, np.float32)
     return LabelledDuels(
-        np.repeat(numbers[:, None], 2, 1), np.broadcast_to(numbers[:, None, None], (len(numbers), 2, 3)), numbers
+        np.repeat(numbers[:, None], 2, 1),
+        np.broadcast_to(numbers[:, None, None], (len(numbers), 2, 3)),
+        numbers,
+        numbers[:, None],
     )
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 7), st.lists(st.integers(0, 9), min_size=1, max_size=6))
 def test_buffer_keeps_the_latest_duels(capacity, sizes):
-    buffer = DuelBuffer(capacity=capacity, prompt_dim=2, candidate_dim=3)
+    buffer = DuelBuffer(capacity=capacity, prompt_dim=2, candidate_dim=3, mark_dim=1)
     start = 0
     for size in sizes:
         buffer.add(numbered(np.arange(start, start + size)))
@@ -173,6 +176,8 @@ def test_buffer_keeps_the_latest_duels(capacity, sizes):
         assert set(drawn.targets.tolist()) == latest
         assert np.array_equal(drawn.prompts[:, 1], drawn.targets)
         assert np.array_equal(drawn.candidates[:, 1, 2], drawn.targets)
+        assert np.array_equal(drawn.marks[:, 0], drawn.targets)
+        assert sorted(buffer.everything().targets.tolist()) == sorted(latest)
 
 
 # --- ensemble ---------------------------------------------------------------------------------------------
@@ -203,7 +208,7 @@ def test_evaluation_by_pieces_changes_no_state_and_little_else(monkeypatch):
     for _ in range(2):  # before and after the first update
         before = model.state_dict()
         whole = model.mean(contexts)
-        monkeypatch.setattr("duelgym_agents.reward_models.ensemble._PIECE", 200)
+        monkeypatch.setattr("duelgym_agents.reward_models.replay._PIECE", 200)
         assert model.mean(contexts) == pytest.approx(whole, abs=1e-5)
         monkeypatch.undo()
         after = model.state_dict()
@@ -223,9 +228,9 @@ def test_a_step_follows_the_gradient_of_the_papers_loss(anchor):
     contexts = contexts_of(rng, batch=1)
     model.update(contexts, np.array([[3, 1]]), np.array([1], np.int8))
 
-    candidates = torch.from_numpy(model._candidate_scaler(contexts.candidates[:, [3, 1]]))
-    prompts = torch.from_numpy(model._prompt_scaler(contexts.prompts))
-    first, second, bias, matrix, shift, out = model._network._views(weights.requires_grad_())
+    candidates = torch.from_numpy(model._replay._candidate_scaler(contexts.candidates[:, [3, 1]]))
+    prompts = torch.from_numpy(model._replay._prompt_scaler(contexts.prompts))
+    first, second, bias, matrix, shift, out = model._network.views(weights.requires_grad_())
     hidden = torch.relu(candidates[0] @ first + prompts @ second + bias)
     utilities = (torch.relu(hidden @ matrix + shift) * out).sum(2)
     reference = start if anchor == "init" else torch.zeros_like(start)
@@ -261,16 +266,19 @@ def test_skips_and_self_duels_teach_nothing_and_ties_pull_together():
     model.update(contexts, np.array([[0, 1], [2, 2], [3, 4]]), np.array([2, 0, 3], np.int8))
     utilities = model.mean(contexts)
     assert abs(utilities[2, 3] - utilities[2, 4]) < 0.05
-    assert len(model._buffer) == 1
+    assert len(model._replay._buffer) == 1
 
 
 def test_interaction_multiplies_scaled_candidate_and_prompt():
     model, rng = model_of(features="interaction", prompt_dim=4), np.random.default_rng(10)
     teach(model, rng, prompt_dim=4)
     contexts = contexts_of(rng, prompt_dim=4)
-    prompts, candidates = model._prompt_scaler(contexts.prompts), model._candidate_scaler(contexts.candidates)
+    prompts, candidates = (
+        model._replay._prompt_scaler(contexts.prompts),
+        model._replay._candidate_scaler(contexts.candidates),
+    )
     product = candidates * prompts[:, None]
-    parts = [part.numpy()[0] for part in model._network._views(model._network.parameters)]
+    parts = [part.numpy()[0] for part in model._network.views(model._network.parameters)]
     by_hand = plain_utility(parts, np.concatenate([candidates[2, 1], product[2, 1]]), prompts[2])
     assert model.sample_utilities(contexts, 3, rng)[0, 2, 1] == pytest.approx(by_hand, rel=1e-4, abs=1e-5)
     with pytest.raises(SpecificationError, match="prompts have 3 features and candidates 4; use features 'concat'"):
@@ -318,7 +326,7 @@ def test_a_state_of_other_settings_is_refused():
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(name, value):
-    with pytest.raises(SpecificationError, match=f"{name} is .*; it must be"):
+    with pytest.raises(SpecificationError, match=rf"{name}(\[1\])? is .*; it must be"):
         NetworkSettings(**{name: value})
 
 

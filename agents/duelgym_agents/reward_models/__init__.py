@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from duelgym_agents.reward_models.dropout import DropoutSettings, MCDropout
 from duelgym_agents.reward_models.ensemble import MLPEnsemble
+from duelgym_agents.reward_models.epinet import Epinet, EpinetSettings
+from duelgym_agents.reward_models.laplace import LaplaceSettings, LastLayerLaplace
+from duelgym_agents.reward_models.linear import BayesianLinear, LinearSettings
 from duelgym_agents.reward_models.protocol import RewardModel
-from duelgym_agents.reward_models.settings import NetworkSettings
+from duelgym_agents.reward_models.randomised_prior import PriorSettings, RandomisedPriorEnsemble
+from duelgym_agents.reward_models.settings import NetworkSettings, ReplaySettings
 
-__all__ = ["MLPEnsemble", "NetworkSettings", "RewardModel"]
+__all__ = [
+    "BayesianLinear",
+    "DropoutSettings",
+    "Epinet",
+    "EpinetSettings",
+    "LaplaceSettings",
+    "LastLayerLaplace",
+    "LinearSettings",
+    "MCDropout",
+    "MLPEnsemble",
+    "NetworkSettings",
+    "PriorSettings",
+    "RandomisedPriorEnsemble",
+    "ReplaySettings",
+    "RewardModel",
+]

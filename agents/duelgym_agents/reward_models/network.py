@@ -21,8 +21,7 @@ class StackedMLP:
 
     Args:
         n_particles: how many networks.
-        candidate_dim: features of a candidate.
-        prompt_dim: features of a prompt.
+        input_dims: features of a candidate, and of a prompt.
         hidden_sizes: width of each hidden layer; at least one.
         rng: draws the weights.
     """
@@ -31,11 +30,11 @@ class StackedMLP:
         self,
         *,
         n_particles: int,
-        candidate_dim: int,
-        prompt_dim: int,
+        input_dims: tuple[int, int],
         hidden_sizes: tuple[int, ...],
         rng: np.random.Generator,
     ) -> None:
+        candidate_dim, prompt_dim = input_dims
         inputs = candidate_dim + prompt_dim
         layers = [((candidate_dim, hidden_sizes[0]), 1 / inputs), ((prompt_dim, hidden_sizes[0]), 1 / inputs)]
         layers.append(((1, hidden_sizes[0]), 0.0))
@@ -43,6 +42,7 @@ class StackedMLP:
             layers += [((before, after), 2 / before), ((1, after), 0.0)]
         layers.append(((1, hidden_sizes[-1]), 2 / hidden_sizes[-1]))
         self.n_particles = n_particles
+        self.width = n_particles * max(hidden_sizes)
         self._shapes = [(n_particles, *shape) for shape, _ in layers]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         weights = [
@@ -58,45 +58,84 @@ class StackedMLP:
         prompts: Float32[torch.Tensor, "batch prompt_dim"],
     ) -> Float32[torch.Tensor, "n_particles batch n_candidates"]:
         """Return every network's utility of every candidate."""
-        return self._output(self._hidden(candidates, prompts)[-1], *candidates.shape[:2])
+        return self.output(self.hidden(candidates, prompts))
 
     def backward(
         self,
         candidates: Float32[torch.Tensor, "duels 2 candidate_dim"],
         prompts: Float32[torch.Tensor, "duels prompt_dim"],
         targets: Float32[torch.Tensor, " duels"],
+        weights: Float32[torch.Tensor, "n_particles duels"] | None = None,
+        offsets: Float32[torch.Tensor, "n_particles duels 2"] | None = None,
     ) -> Float32[torch.Tensor, " n_particles"]:
         """Return each network's mean cross-entropy over duels, and set ``gradient`` to that of their sum.
 
-        The probability that the first candidate wins is sigmoid(u_first - u_second) (Bradley and Terry 1952);
-        a target is the probability that it should have.
+        The probability that the first candidate wins is sigmoid(u_first - u_second) (Bradley and Terry 1952).
+
+        Args:
+            candidates: of each duel, in the order shown.
+            prompts: of each duel.
+            targets: the probability with which the first should have won.
+            weights: how much each duel counts for each network; 1 where not given.
+            offsets: added to the utilities; they are not learnt.
         """
-        hidden = self._hidden(candidates, prompts)
-        utilities = self._output(hidden[-1], *candidates.shape[:2])
+        hidden = self._layers(candidates, prompts, self.parameters)
+        utilities = self.output(self._last(hidden, candidates))
+        if offsets is not None:
+            utilities = utilities + offsets
         gaps = utilities[..., 0] - utilities[..., 1]
         slopes = (gaps.sigmoid() - targets) / len(targets)
-        weights = self._views(self.parameters)
-        gradients = self._views(self.gradient)
+        if weights is not None:
+            slopes = slopes * weights
+        parameters = self.views(self.parameters)
+        gradients = self.views(self.gradient)
         flow = torch.stack([slopes, -slopes], dim=2).view(self.n_particles, 1, -1)
         torch.bmm(flow, hidden[-1], out=gradients[-1])
-        flow = flow.mT * weights[-1]
+        flow = flow.mT * parameters[-1]
         for layer in range(len(hidden) - 1, 0, -1):
             flow *= hidden[layer].sign()  # the derivative of a ReLU is the sign of its output
             torch.bmm(hidden[layer - 1].mT, flow, out=gradients[2 * layer + 1])
             torch.sum(flow, dim=1, keepdim=True, out=gradients[2 * layer + 2])
-            flow = torch.bmm(flow, weights[2 * layer + 1].mT)
+            flow = torch.bmm(flow, parameters[2 * layer + 1].mT)
         flow *= hidden[0].sign()
         shared = flow.view(self.n_particles, len(prompts), 2, -1).sum(dim=2)
         torch.matmul(candidates.flatten(0, 1).T, flow, out=gradients[0])
         torch.matmul(prompts.T, shared, out=gradients[1])
         torch.sum(shared, dim=1, keepdim=True, out=gradients[2])
-        return (torch.nn.functional.softplus(gaps) - targets * gaps).mean(dim=1)
+        losses = torch.nn.functional.softplus(gaps) - targets * gaps
+        return (losses if weights is None else weights * losses).mean(dim=1)
 
-    def _hidden(
-        self, candidates: Float32[torch.Tensor, "batch n candidate_dim"], prompts: Float32[torch.Tensor, "batch dim"]
+    def hidden(
+        self,
+        candidates: Float32[torch.Tensor, "batch n_candidates candidate_dim"],
+        prompts: Float32[torch.Tensor, "batch prompt_dim"],
+        parameters: Float32[torch.Tensor, " weights"] | None = None,
+    ) -> Float32[torch.Tensor, "n_particles batch n_candidates width"]:
+        """Return the last hidden layer's activations, of which the utilities are linear functions.
+
+        Other ``parameters`` than the network's own may be given, such as ones that autograd follows.
+        """
+        layers = self._layers(candidates, prompts, self.parameters if parameters is None else parameters)
+        return self._last(layers, candidates)
+
+    def output(
+        self,
+        hidden: Float32[torch.Tensor, "n_particles batch n_candidates width"],
+        parameters: Float32[torch.Tensor, " weights"] | None = None,
+    ) -> Float32[torch.Tensor, "n_particles batch n_candidates"]:
+        """Return the utilities that the last hidden layer's activations give."""
+        weights = self.views(self.parameters if parameters is None else parameters)[-1]
+        # A product of row vectors: with one column on the right instead it takes six times as long.
+        return torch.bmm(weights, hidden.flatten(1, 2).mT).view(hidden.shape[:3])
+
+    def _layers(
+        self,
+        candidates: Float32[torch.Tensor, "batch n candidate_dim"],
+        prompts: Float32[torch.Tensor, "batch dim"],
+        parameters: Float32[torch.Tensor, " weights"],
     ) -> list[Float32[torch.Tensor, "n_particles rows width"]]:
         """Return the hidden layers' activations; rows are prompts times their candidates."""
-        from_candidate, from_prompt, bias, *deeper = self._views(self.parameters)
+        from_candidate, from_prompt, bias, *deeper = self.views(parameters)
         batch, n_candidates, _ = candidates.shape
         hidden = [torch.matmul(candidates.flatten(0, 1), from_candidate)]
         shared = torch.matmul(prompts, from_prompt).add_(bias)
@@ -105,13 +144,13 @@ class StackedMLP:
             hidden.append(torch.baddbmm(bias, hidden[-1], weight).relu_())
         return hidden
 
-    def _output(
-        self, hidden: Float32[torch.Tensor, "n_particles rows width"], batch: int, n_candidates: int
-    ) -> Float32[torch.Tensor, "n_particles batch n_candidates"]:
-        # A product of row vectors: with one column on the right instead it takes six times as long.
-        utilities = torch.bmm(self._views(self.parameters)[-1], hidden.mT)
-        return utilities.view(self.n_particles, batch, n_candidates)
+    def _last(
+        self,
+        layers: list[Float32[torch.Tensor, "n_particles rows width"]],
+        candidates: Float32[torch.Tensor, "batch n candidate_dim"],
+    ) -> Float32[torch.Tensor, "n_particles batch n width"]:
+        return layers[-1].view(self.n_particles, *candidates.shape[:2], -1)
 
-    def _views(self, flat: Float32[torch.Tensor, " weights"]) -> list[Float32[torch.Tensor, "n_particles _ _"]]:
+    def views(self, flat: Float32[torch.Tensor, " weights"]) -> list[Float32[torch.Tensor, "n_particles _ _"]]:
         """Return the parts of a flat tensor: weights of candidate and of prompt, bias, then each layer's weights, bias."""
         return [part.view(shape) for part, shape in zip(flat.split(self._sizes), self._shapes, strict=True)]

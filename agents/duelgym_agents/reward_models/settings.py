@@ -1,35 +1,34 @@
-"""Settings of the network reward models, shared by the point model and the ensemble."""
+"""Settings of the reward models that learn by replay: the same names everywhere."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from duelgym.checks import finite_number, flag, positive_number, whole_number
 from duelgym.errors import SpecificationError
-
-_AT_LEAST_ONE = ("n_particles", "minibatch_size", "buffer_capacity")
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
-    """Settings of an ensemble of MLPs; with one particle it is the point model.
+class ReplaySettings:
+    """How a network learns from the duels in its buffer.
 
-    Dwaracherla et al. (2024) fix ``n_particles`` (10), ``buffer_capacity`` and the form of the regulariser, and
-    leave the rest open. Where they do, the values are those of a public descendant (oat: two layers of 128, Adam
-    at 1e-3, five steps of 128 duels a batch), the same for every agent and tuned for none. Only the regulariser has
-    no such source: 10 is somewhat below the 1 / (2 variance) = 32 that would make it the log density from which the
-    weights of a layer of 128 inputs are drawn.
+    Dwaracherla et al. (2024) fix ``buffer_capacity`` and the form of the regulariser, and leave the rest open. Where they
+    do, the values are those of a public descendant (oat: two layers of 128, Adam at 1e-3, five steps of 128 duels a
+    batch), the same for every agent and tuned for none. Only the regulariser has no such source: 10 is somewhat below
+    the 1 / (2 variance) = 32 that would make it the log density from which the weights of a layer of 128 inputs are
+    drawn.
 
     Args:
-        n_particles: networks in the ensemble.
         hidden_sizes: width of each hidden layer.
         learning_rate: step size of Adam.
         steps: optimiser steps after each batch of labels; each batch counts, however small it is.
         minibatch_size: duels in one step, drawn from the buffer with replacement, the same for all particles.
         regularizer: lambda in sum over duels of cross-entropy + lambda ||weights - anchor||^2.
-        anchor: ``"init"`` holds each particle near its own initial weights (the ensemble's loss), ``"zero"`` holds
-            weights near zero (the point model's loss).
+        regularizer_half_life: after how many duels lambda halves, again and again; None keeps it.
+        anchor: ``"init"`` holds the weights near the initial ones (the ensemble's loss), ``"zero"`` near zero (the point
+            model's loss).
         buffer_capacity: how many of the latest duels are learnt from.
         features: ``"concat"`` shows the network the candidate and the prompt; ``"interaction"`` also their
             elementwise product, which means something only where one encoder embedded both.
@@ -38,40 +37,70 @@ class NetworkSettings:
         SpecificationError: if a value is not of its kind or out of range.
     """
 
-    n_particles: int = 10
     hidden_sizes: tuple[int, ...] = (128, 128)
     learning_rate: float = 1e-3
     steps: int = 5
     minibatch_size: int = 128
     regularizer: float = 10.0
+    regularizer_half_life: float | None = None
     anchor: Literal["init", "zero"] = "init"
     buffer_capacity: int = 3200
     features: Literal["concat", "interaction"] = "concat"
 
     def __post_init__(self) -> None:
-        for name in _AT_LEAST_ONE:
-            _require(name, getattr(self, name), _is_count(getattr(self, name)), "an integer, at least 1")
-        _require("steps", self.steps, self.steps == 0 or _is_count(self.steps), "an integer, at least 0")
-        sizes = self.hidden_sizes
-        valid = isinstance(sizes, (tuple, list)) and len(sizes) > 0 and all(_is_count(size) for size in sizes)
-        _require("hidden_sizes", sizes, valid, "one or more integers, each at least 1, such as [128, 128]")
-        object.__setattr__(self, "hidden_sizes", tuple(sizes))  # JSON gives a list
-        rate, weight = self.learning_rate, self.regularizer
-        _require("learning_rate", rate, _is_finite(rate) and rate > 0, "a positive finite number")
-        _require("regularizer", weight, _is_finite(weight) and weight >= 0, "a finite number, at least 0")
-        _require("anchor", self.anchor, self.anchor in ("init", "zero"), "'init' or 'zero'")
-        features = self.features
-        _require("features", features, features in ("concat", "interaction"), "'concat' or 'interaction'")
+        object.__setattr__(self, "hidden_sizes", layer_sizes("hidden_sizes", self.hidden_sizes))  # JSON gives a list
+        positive_number("learning_rate", self.learning_rate)
+        whole_number("steps", self.steps, 0)
+        whole_number("minibatch_size", self.minibatch_size)
+        finite_number("regularizer", self.regularizer, low=0)
+        if self.regularizer_half_life is not None:
+            positive_number("regularizer_half_life", self.regularizer_half_life)
+        one_of("anchor", self.anchor, ("init", "zero"))
+        whole_number("buffer_capacity", self.buffer_capacity)
+        one_of("features", self.features, ("concat", "interaction"))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+@dataclass(frozen=True)
+class NetworkSettings(ReplaySettings):
+    """Settings of an ensemble of MLPs; with one particle it is the point model.
+
+    Args:
+        n_particles: networks in the ensemble; Dwaracherla et al. (2024) have 10.
+        bootstrap: whether each particle learns from a random half of the duels, each counted twice (double or
+            nothing, Owen and Eckles 2012), rather than from all.
+        rest: see :class:`ReplaySettings`.
+    """
+
+    n_particles: int = 10
+    bootstrap: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number("n_particles", self.n_particles)
+        flag("bootstrap", self.bootstrap)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples that rules get: every particle once."""
+        return self.n_particles
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def layer_sizes(name: str, value: object) -> tuple[int, ...]:
+    """Return the widths of a network's hidden layers.
+
+    Raises:
+        SpecificationError: if they are not one or more positive whole numbers.
+    """
+    if not isinstance(value, (tuple, list)) or not value:
+        raise SpecificationError(f"{name} is {value!r}; it must be one or more whole numbers, such as [128, 128]")
+    return tuple(whole_number(f"{name}[{place}]", size) for place, size in enumerate(value))
 
 
-def _require(name: str, value: object, valid: bool, allowed: str) -> None:
-    if not valid:
-        raise SpecificationError(f"{name} is {value!r}; it must be {allowed}")
+def one_of(name: str, value: object, allowed: Sequence[str]) -> None:
+    """Refuse a value that is not among the allowed ones.
+
+    Raises:
+        SpecificationError: naming them.
+    """
+    if value not in allowed:
+        raise SpecificationError(f"{name} is {value!r}; it must be {' or '.join(map(repr, allowed))}")

@@ -140,16 +140,20 @@ def test_the_agent_hands_over_what_the_rule_reads_and_counts_its_fallbacks():
         assert agent.counters()["fallbacks"] == 3
 
 
-def test_the_reference_model_gives_features_and_a_posterior_and_an_ensemble_neither():
+def test_the_reference_model_gives_features_and_a_posterior_and_an_ensemble_features_alone():
     ensemble = MLPEnsemble(NetworkSettings(), prompt_dim=2, candidate_dim=4, rng=np.random.default_rng(0))
     for kind in (GivesFeatures, GivesPosterior):
         assert isinstance(Linear(4), kind)
-        assert not isinstance(ensemble, kind)
+    assert isinstance(ensemble, GivesFeatures)
+    assert not isinstance(ensemble, GivesPosterior)
     agent = RewardModelAgent(ensemble, Passive(), n_samples=1, rng=np.random.default_rng(0))
     assert agent.counters()["fallbacks"] == 0
-    for rule, needed in ((DOptimal(), "'d_optimal' reads a covariance"), (KCentre(), "'k_centre' reads features")):
-        with pytest.raises(SpecificationError, match=f"{needed}, which MLPEnsemble does not give"):
-            RewardModelAgent(ensemble, rule, n_samples=1, rng=np.random.default_rng(0))
+    with pytest.raises(SpecificationError, match="'d_optimal' reads a covariance, which MLPEnsemble does not give"):
+        RewardModelAgent(ensemble, DOptimal(), n_samples=1, rng=np.random.default_rng(0))
+    with pytest.raises(SpecificationError, match="'k_centre' reads features, which object does not give"):
+        RewardModelAgent(object(), KCentre(), n_samples=1, rng=np.random.default_rng(0))
+    with pytest.raises(SpecificationError, match="'infomax' compares samples, and MLPEnsemble would give it 1"):
+        RewardModelAgent(ensemble, Infomax(), n_samples=1, rng=np.random.default_rng(0))
 
 
 def test_features_that_are_not_finite_are_refused():

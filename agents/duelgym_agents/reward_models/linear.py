@@ -1,0 +1,126 @@
+"""Bayesian logistic regression on fixed features: every weight's uncertainty, exactly propagated to utilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int8, Int64
+
+from duelgym.agent import Contexts
+from duelgym.checks import positive_number, whole_number
+from duelgym_agents.exploration import LinearPosterior
+from duelgym_agents.reward_models.feature_map import KINDS, FeatureKind, FeatureMap
+from duelgym_agents.reward_models.gaussian import GaussianWeights
+from duelgym_agents.reward_models.replay import informative
+from duelgym_agents.reward_models.settings import one_of
+from duelgym_agents.state import with_prefix, without_prefix
+
+
+@dataclass(frozen=True)
+class LinearSettings:
+    """Settings of :class:`BayesianLinear`.
+
+    Args:
+        features: ``"response"``, ``"interaction"`` with the prompt, or ``"fourier"``: see
+            :class:`~duelgym_agents.reward_models.feature_map.FeatureMap`.
+        prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt before any label.
+        likelihood_power: exponent of the likelihood, above 0 and up to 1; below 1 the beliefs stay wider than Bayes'
+            rule has them, which forgives features in which the utility is not linear (Grünwald 2012).
+        n_samples: samples that rules get.
+
+    Raises:
+        SpecificationError: if a value is not of its kind or out of range.
+    """
+
+    features: FeatureKind = "interaction"
+    prior_scale: float = 2.0
+    likelihood_power: float = 1.0
+    n_samples: int = 10
+
+    def __post_init__(self) -> None:
+        one_of("features", self.features, KINDS)
+        positive_number("prior_scale", self.prior_scale)
+        positive_number("likelihood_power", self.likelihood_power, most=1.0)
+        whole_number("n_samples", self.n_samples)
+
+
+class BayesianLinear:
+    """A utility linear in fixed features, with a Gaussian posterior over its weights and their full covariance.
+
+    The embeddings are a language model's last hidden layer, so this is a Bayesian logistic last layer on a frozen body.
+    The posterior is updated online, batch by batch (:class:`GaussianWeights`), and nothing is forgotten. Features
+    are scaled, and the prior set, by the first contexts, without labels. Skipped duels and self-duels are left out.
+
+    Args:
+        settings: see :class:`LinearSettings`.
+        prompt_dim: features of a prompt embedding.
+        candidate_dim: features of a candidate embedding.
+        rng: unused, since learning draws nothing.
+    """
+
+    def __init__(
+        self, settings: LinearSettings, *, prompt_dim: int, candidate_dim: int, rng: np.random.Generator
+    ) -> None:
+        del prompt_dim, candidate_dim, rng
+        self.settings = settings
+        self._map: FeatureMap | None = None
+        self._weights: GaussianWeights | None = None
+
+    def update(
+        self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
+    ) -> None:
+        """Take one batch of labels into the posterior."""
+        self._map, self._weights = features, weights = self._or_begun_with(contexts)
+        asked, targets = informative(pairs, preferences)
+        if len(asked):
+            shown = features(contexts)[asked[:, None], pairs[asked]]
+            weights.update(shown[:, 0] - shown[:, 1], targets, self.settings.likelihood_power)
+
+    def sample_utilities(
+        self, contexts: Contexts, n_samples: int, rng: np.random.Generator
+    ) -> Float32[np.ndarray, "n_samples batch n_candidates"]:
+        """Return the utilities under ``n_samples`` independent draws of the weights."""
+        features, weights = self._or_begun_with(contexts)
+        return np.moveaxis(features(contexts) @ weights.sample(n_samples, rng).T, 2, 0)
+
+    def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
+        """Return the utilities under the mean weights."""
+        features, weights = self._or_begun_with(contexts)
+        return features(contexts) @ weights.mean.astype(np.float32)
+
+    def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
+        """Return the features in which the utility is linear."""
+        return self._or_begun_with(contexts)[0](contexts)
+
+    def posterior(self, contexts: Contexts) -> LinearPosterior:
+        """Return the beliefs about the weights, and the candidates' features."""
+        features, weights = self._or_begun_with(contexts)
+        mean, covariance = weights.mean.astype(np.float32), weights.covariance.astype(np.float32)
+        return LinearPosterior(features(contexts), mean, covariance)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return feature map and posterior; nothing before the first labels."""
+        if self._map is None or self._weights is None:
+            return {}
+        return with_prefix("features", self._map.state_dict()) | self._weights.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        self._map = self._weights = None
+        if state:
+            self._map = FeatureMap.from_state(self.settings.features, without_prefix("features", state))
+            self._weights = GaussianWeights.from_state(state)
+
+    def _or_begun_with(self, contexts: Contexts) -> tuple[FeatureMap, GaussianWeights]:
+        """Return features and beliefs or, before the first labels, those that these contexts would begin."""
+        if self._map is not None and self._weights is not None:
+            return self._map, self._weights
+        features = FeatureMap.measured(contexts, self.settings.features)
+        shown = features(contexts)
+        deviation = shown - shown.mean(axis=1, keepdims=True)
+        spread = float(np.mean(np.sum(np.square(deviation, dtype=np.float64), axis=2)))
+        # Two candidates differ by twice the spread in mean square; identical ones tell no scale.
+        variance = self.settings.prior_scale**2 / (2 * spread) if spread > 0 else 1.0
+        return features, GaussianWeights(shown.shape[2], variance)

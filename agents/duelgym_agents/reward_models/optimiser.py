@@ -1,0 +1,70 @@
+"""Adam on one flat tensor of weights that are held near an anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch.optim.adam import adam
+
+from duelgym_agents.state import entry
+
+
+class AnchoredAdam:
+    """Steps of Adam (Kingma and Ba 2015) on a loss + pull ||weights - anchor||^2.
+
+    Args:
+        parameters: changed in place by :meth:`step`.
+        anchor: ``"init"``: the weights as they are now; ``"zero"``: zero.
+    """
+
+    def __init__(self, parameters: Float32[torch.Tensor, " weights"], anchor: Literal["init", "zero"]) -> None:
+        self._parameters = parameters
+        self._near_init = anchor == "init"
+        self._anchor = parameters.clone() if self._near_init else torch.zeros_like(parameters)
+        self._first_moment = torch.zeros_like(parameters)
+        self._second_moment = torch.zeros_like(parameters)
+        self._steps_done = torch.zeros(())
+
+    def step(self, gradient: Float32[torch.Tensor, " weights"], *, pull: float, learning_rate: float) -> None:
+        """Take one step; ``gradient`` is the loss's, and is overwritten."""
+        gradient.add_(self._parameters, alpha=2 * pull)
+        if self._near_init:
+            gradient.sub_(self._anchor, alpha=2 * pull)
+        adam(
+            [self._parameters],
+            [gradient],
+            [self._first_moment],
+            [self._second_moment],
+            [],
+            [self._steps_done],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return weights, anchor and moments."""
+        return {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        for name, tensor in self._tensors().items():
+            np.copyto(tensor.numpy(), entry(state, name, tuple(tensor.shape)))
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        return {
+            "weights": self._parameters,
+            "anchor": self._anchor,
+            "first_moment": self._first_moment,
+            "second_moment": self._second_moment,
+            "steps_done": self._steps_done,
+        }
