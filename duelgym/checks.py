@@ -109,5 +109,5 @@ def is_unicode(text: str) -> bool:
 
 def _is_finite(value: object) -> bool:
     # Python's integers can be larger than any float, which math.isfinite does not take.
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     return number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

@@ -141,6 +141,11 @@ def check_plan(plan: Plan) -> None:
     if reserved:
         raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
     problem = plan.problem(0)
+    if not problem.simulator.has_judgement:
+        simulator = problem.simulator.specification()[0]["name"]
+        raise SpecificationError(
+            f"the {simulator} simulator cannot score pairs, so a run with it would have no win rates; take another"
+        )
     for agent in plan.agents:
         make_agent(plan, Task(agent, 0), problem)
 

@@ -20,7 +20,8 @@ from duelgym_bench.scored import References
 from duelgym_bench.supervised import supervised_choice, supervised_label
 
 Table = Float64[np.ndarray, "prompts n_candidates"]
-N_BLIND_RATERS = 64
+N_BLIND_PAIRS = 32
+"""Pairs of raters with opposite tastes, over whom the rater-blind policy averages."""
 PerPrompt = Float64[np.ndarray, " prompts"]
 
 
@@ -87,12 +88,18 @@ def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
 
 
 def rater_blind_choice(held_out: Judged, raters: AttributeRaters, seed_index: int) -> Int64[np.ndarray, " prompts"]:
-    """Return what wins most on average over the population: the best that one can do who knows all but the rater."""
+    """Return what wins most on average over 64 raters of the population, for one who knows all but the rater."""
     rng = np.random.default_rng(derived_seed("rater-blind", seed_index))
-    total = np.zeros(held_out.questions.candidate_ids.shape)
-    for _ in range(N_BLIND_RATERS):
-        one = raters.scaled(raters.population.weights(rng))
-        total += judge(held_out.simulator, held_out.questions, one.utilities(held_out.questions)).win_rates()
+    questions, simulator = held_out.questions, held_out.simulator
+    mixed = getattr(simulator, "n_raters", 1) > 1
+    total = np.zeros(questions.candidate_ids.shape)
+    for _ in range(N_BLIND_PAIRS):
+        both = [raters.scaled(weights).utilities(questions) for weights in raters.population.opposed(rng)]
+        if mixed:
+            each = np.stack(both, axis=2)
+            total += judge(simulator, questions, each.mean(axis=2), each).win_rates()
+        else:
+            total += sum(judge(simulator, questions, utilities).win_rates() for utilities in both)
     return np.argmax(total, axis=1)
 
 

@@ -40,19 +40,24 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
     query t depend on the seed and t alone. ``info`` has ``prompt_id`` and ``candidate_ids`` (for logs; agents never get them),
     ``queries``, ``self_duels`` and ``clipped`` (feature values cut off at the range's edge) so far.
 
-    **Ids**: ``LLMDuel-v0``: 100 recorded answers of the embedded language model to each of 1 625 prompts, cross-fitted in 5 folds
-    (``split``, ``fold``); 64 features of the model's own; hidden raters of a documented population over eight attributes that the
-    embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of pairs are tied. On the way from a win rate of 0.5 to
-    the oracle's, a policy that knows the population and no rater comes to 27 %, one that is given all learning utilities to 59 %.
-    ``AlpacaEvalDuel-v0`` (56 language models judged by GPT-4; ``pool=DIR`` required, further ``split``, ``fold``) and
-    ``SyntheticDuel-v0`` (Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
-    ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1).
-    ``LLMDuelLive-v0``: a language model that answers while the episode runs, loaded at the first reset; ``generator`` (its
-    directory, its hub name, or an object such as ``{"model": …, "temperature": 0.8}``, ``{"name": "endpoint", "url": …}``,
-    ``{"name": "recorded", "pool": …}``; default the embedded one), ``prompts`` (a file, one a line), ``encoder`` (None: the
-    generator's own embeddings), ``max_new_tokens=48``, ``n_candidates=16``, ``n_assessment`` (prompts held out by hash; None:
-    64, or a fifth of few); ``simulator`` begins with ``reward_model``, ``rubrics`` or ``llm_judge``. An episode is drawn from
-    its seed alone, but a model's arithmetic rounds by machine and batch: for results that are exact, record a pool.
+    **Ids**
+
+    * ``LLMDuel-v0``: 100 recorded answers of the embedded language model to each of 1 625 prompts, cross-fitted in 5 folds
+      (``split``, ``fold``); 64 features of the model's own; hidden raters of a documented population over eight attributes
+      that the embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of
+      pairs are tied. On the way from a win rate of 0.5 to the oracle's, over 10 seeds, a policy that knows the
+      population and no rater comes to 23 % [16 32], one that is given all learning utilities to 59 % [55 63].
+    * ``AlpacaEvalDuel-v0``: 55 language models judged by GPT-4; ``pool=DIR`` required; ``split``, ``fold``.
+    * ``PoolDuel-v0``: any pool that ``duelgym pool record`` has made; ``pool=DIR`` required; ``split``, ``fold``.
+    * ``SyntheticDuel-v0``: Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
+      ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1.
+    * ``LLMDuelLive-v0``: a language model that answers while the episode runs, loaded at the first reset. ``generator``: its
+      directory, its hub name, or an object such as ``{"model": …, "temperature": 0.8}``, ``{"name": "endpoint", "url": …}``,
+      ``{"name": "recorded", "pool": …}``; default ``"embedded"``, which has the settings of ``LLMDuel-v0`` where none are
+      given. ``prompts``: a file, one a line. ``encoder``: None, the generator's own embeddings. ``max_new_tokens=48``,
+      ``n_candidates=16``; ``n_assessment``: prompts held out by hash; None: 64, or a fifth of few. ``simulator`` begins with
+      ``reward_model``, ``rubrics`` or ``llm_judge``. An episode is drawn from its seed alone, but a model's arithmetic
+      rounds by machine and batch: for results that are exact, record a pool.
 
     Args:
         problem: name of the problem (set by the id), or a :class:`Problem`.

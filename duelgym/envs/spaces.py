@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from duelgym.checks import flag
 from duelgym.generators import QuestionSource
 
 _WORDS = ("amber", "breeze", "cedar", "delta", "ember", "flint", "grove", "harbour")
@@ -97,6 +98,7 @@ class UnicodeTuple(gym.Space[tuple[str, ...]]):
 
 def observation_space(generator: QuestionSource, *, text: bool) -> spaces.Dict:
     """Return the space of one observation of its candidates; with ``text``, the strings beside the numbers."""
+    flag("text", text)
     n_candidates = generator.n_candidates
     parts: dict[str, gym.Space[Any]] = {
         "prompt": spaces.Box(-1.0, 1.0, (generator.prompt_dim,), np.float32),

@@ -9,6 +9,7 @@ from typing import Any
 from duelgym.checks import whole_number
 from duelgym.errors import GeneratorError
 from duelgym.generators.model_files import (
+    DTYPES,
     EMBEDDED,
     architecture,
     check_device,
@@ -20,7 +21,6 @@ from duelgym.generators.model_files import (
 )
 from duelgym.pools.splits import shorten
 
-DTYPES = ("float32", "bfloat16", "float16")
 MOST_THREADS = 1024
 _PROBE = "duck"
 _HIDDEN_KEYS = ("hidden_size", "n_embd", "d_model", "dim")

@@ -16,6 +16,8 @@ from duelgym.errors import GeneratorError
 
 EMBEDDED = "embedded"
 """Name of the language model that comes with the package."""
+DTYPES = ("float32", "bfloat16", "float16")
+"""Kinds of numbers in which a model may compute."""
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 _HASHED_WHOLE_BYTES = 256 * 2**20

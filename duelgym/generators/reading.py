@@ -40,7 +40,7 @@ class Reading:
         self.pooling = pooling
         if projection is not None and not isinstance(projection, str):
             raise GeneratorError(f"projection is {projection!r}; give a safetensors file, {EMBEDDED!r}, or none")
-        self._projection = None if projection is None else Projection.load(_place(projection))
+        self._projection = None if projection is None else Projection.load(projection_file(projection))
         self.hidden_dim = model.hidden_dim * (2 if pooling == "both" else 1)
         if self._projection is None:
             self.embedding_dim = self.hidden_dim
@@ -69,5 +69,6 @@ def pooled(
     return {"last": last, "mean": mean}[pooling] if pooling != "both" else np.concatenate([last, mean], axis=-1)
 
 
-def _place(projection: str) -> str | Path:
-    return PROJECTION if projection == EMBEDDED else projection
+def projection_file(projection: str) -> Path:
+    """Return the file that a projection's argument names."""
+    return PROJECTION if projection == EMBEDDED else Path(projection)

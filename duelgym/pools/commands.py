@@ -71,6 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_record(arguments: argparse.Namespace) -> None:
     """Record a pool and say what is in it."""
+    from duelgym.generators.reading import projection_file
     from duelgym.generators.specification import generator_from_specification
     from duelgym.pools.figures import pool_figures
     from duelgym.pools.prompts import read_prompts
@@ -106,7 +107,7 @@ def run_record(arguments: argparse.Namespace) -> None:
         assess_prompts=assess_prompts,
         near_duplicate_cosine=arguments.near_duplicate_cosine,
         raters=raters,
-        extra_files={"projection.safetensors": Path(projection).read_bytes()} if isinstance(projection, str) else None,
+        extra_files={"projection.safetensors": projection_file(projection).read_bytes()} if projection else None,
         licence=arguments.licence,
         provenance={"command": canonical_command(arguments)},
     )

@@ -15,11 +15,12 @@ from duelgym.errors import PoolError
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise a PoolError if there is anything at the path, or no directory to put it in."""
+    """Raise a PoolError if there is anything at the path, or something other than a directory above it."""
     if path.exists() or path.is_symlink():
         raise PoolError(f"{path} exists already; pools are never overwritten: remove it or name another directory")
-    if not path.parent.is_dir():
-        raise PoolError(f"{path.parent} is not a directory; make it first, or name another place for the pool")
+    above = next((parent for parent in path.absolute().parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        raise PoolError(f"{above} is not a directory; name another place for the pool")
 
 
 class HashedFile:
@@ -67,7 +68,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def new_directory(path: Path) -> Iterator[Path]:
     """Give a hidden directory beside ``path``; rename it to ``path`` at the end, or remove it on any failure."""
     directory = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    directory.mkdir()
+    directory.mkdir(parents=True)
     try:
         yield directory
         sync_directory(directory)

@@ -63,7 +63,7 @@ def read_manifest(directory: Path) -> tuple[dict[str, Any], str]:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise PoolError(
-            f"{directory} is not a pool: it has no {MANIFEST}; name one that has, or make one with 'duelgym pool import'"
+            f"{directory} is not a pool: it has no {MANIFEST}; name one that has, or make one with 'duelgym pool record' or 'duelgym pool import'"
         ) from None
     try:
         manifest = json.loads(data)

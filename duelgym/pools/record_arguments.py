@@ -56,7 +56,10 @@ def add_record_arguments(record: argparse.ArgumentParser) -> None:
         help="how utilities are stored (default %(default)s)",
     )
     record.add_argument(
-        "--workers", type=int, default=1, help="processes; any number gives the same bytes (default %(default)s)"
+        "--workers",
+        type=int,
+        default=1,
+        help="processes beside this one; any number from 1 gives the same bytes, 0 (in this process) its own (default %(default)s)",
     )
     record.add_argument("--threads", type=int, default=1, help="of each worker (default %(default)s)")
     record.add_argument(

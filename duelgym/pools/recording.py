@@ -110,7 +110,7 @@ def record_pool(
     names = [prompt_hash(prompt).hex() for prompt in prompts]
     if not prompts or len(set(names)) != len(names):
         raise PoolError(f"{len(prompts)} prompts, {len(set(names))} of them different; give at least one, each once")
-    made = _plain({"seed": seed, "scorer": scorer.specification(), "versions": _versions()})
+    made = _plain({"seed": seed, "scorer": _placeless(scorer.specification()), "versions": _versions()})
     header = {"generator": _plain(generator.specification()), "n": n, **made}
     made["prompts_sha256"] = hashlib.sha256("".join(names).encode()).hexdigest()
     with _work_directory(out, header) as work:
@@ -163,7 +163,7 @@ def _work_directory(out: Path, header: dict[str, Any]) -> Iterator[Path]:
     work = out.parent / f"{out.name}.recording"
     if not (work / _HEADER).exists():
         refuse_existing(out)
-        work.mkdir(exist_ok=True)
+        work.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(work, os.O_RDONLY)
     try:
         try:
@@ -182,6 +182,13 @@ def _work_directory(out: Path, header: dict[str, Any]) -> Iterator[Path]:
                 shutil.rmtree(work)
     finally:
         os.close(descriptor)
+
+
+def _placeless(specification: dict[str, object]) -> dict[str, object]:
+    """Return a scorer's specification without the folders above its model, which its hash identifies wherever it lies."""
+    if "sha256" not in specification:
+        return specification
+    return {**specification, "model": Path(str(specification["model"])).name}
 
 
 def _check_header(path: Path, header: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,19 +112,29 @@ class Population:
         n_pairs = len(self.tastes) * (len(self.tastes) - 1) // 2
         return Weights(liked, tastes, 0.3 * rng.standard_normal(n_pairs))
 
+    def opposed(self, rng: np.random.Generator) -> tuple[Weights, Weights]:
+        """Return a random member and the one with every taste turned round, which is as likely.
+
+        Averages over such pairs have no taste of their own, where those over single members lean as chance has it.
+        """
+        one = self.weights(rng)
+        return one, replace(one, tastes=-one.tastes)
+
     def named(self, given: Mapping[str, Any]) -> Weights:
         """Return the rater with weights by name, for example ``{"true": 1.0, "detail": -1.0}``; what is not named weighs nothing.
 
         Raises:
-            SpecificationError: on an unknown name, a weight that is not a finite number, or a negative one for what all like.
+            SpecificationError: on an unknown name, a weight that is neither 0 nor of a size from 0.001 to 1 000, or a negative one
+                for what all like.
         """
         weights = dict.fromkeys(self.names, 0.0)
         for name, weight in given.items():
-            valid = isinstance(weight, (int, float)) and not isinstance(weight, bool) and np.isfinite(weight)
+            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            valid = number and (weight == 0 or 1e-3 <= abs(weight) <= 1e3)
             if name not in weights or not valid or (name in self.liked and weight < 0):
                 raise SpecificationError(
-                    f"rater holds {name!r}: {weight!r}; give finite weights for {', '.join(self.liked)} (at least 0) and "
-                    f"{', '.join(self.tastes)} (of either sign)"
+                    f"rater holds {name!r}: {weight!r}; give weights for {', '.join(self.liked)} (at least 0) and "
+                    f"{', '.join(self.tastes)} (of either sign), each 0 or of a size from 0.001 to 1000"
                 )
             weights[name] = float(weight)
         if not any(weights.values()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,11 @@ if TYPE_CHECKING:
     from duelgym.generators import Questions
     from duelgym.pools import CandidatePool
     from duelgym.simulators.raters import RaterArgument
+
+
+_CALIBRATION: dict[str, Float64[np.ndarray, "pairs 2 attributes"]] = {}
+"""By the pool's hash: an environment is made for every episode, and all prompts are read for this."""
+_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -58,28 +62,12 @@ def attribute_raters(pool: CandidatePool, rater: RaterArgument) -> AttributeRate
 
 def calibration_pairs(pool: CandidatePool) -> Float64[np.ndarray, "pairs 2 attributes"]:
     """Return the pairs on which each rater's temperature is set: columns 0 and 1, 2 and 3, ... of every prompt."""
-    return _calibration_pairs(pool.sha256, _Holder(pool))
-
-
-class _Holder:
-    """Equal to any other, so that the cache below goes by the pool's hash alone."""
-
-    def __init__(self, pool: CandidatePool) -> None:
-        self.pool = pool
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Holder)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=4)
-def _calibration_pairs(sha256: str, holder: _Holder) -> Float64[np.ndarray, "pairs 2 attributes"]:
-    pool = holder.pool
-    population = pool_population(pool)
-    values = population.standardised(pool.utilities(np.arange(pool.n_prompts)), pool.attributes)
-    even = values[:, : pool.n_candidates // 2 * 2]
-    pairs = even.reshape(-1, 2, values.shape[2])
-    pairs.flags.writeable = False
-    return pairs
+    if pool.sha256 not in _CALIBRATION:
+        while len(_CALIBRATION) >= _KEPT:
+            del _CALIBRATION[next(iter(_CALIBRATION))]
+        population = pool_population(pool)
+        values = population.standardised(pool.utilities(np.arange(pool.n_prompts)), pool.attributes)
+        pairs = values[:, : pool.n_candidates // 2 * 2].reshape(-1, 2, values.shape[2])
+        pairs.flags.writeable = False
+        _CALIBRATION[pool.sha256] = pairs
+    return _CALIBRATION[pool.sha256]

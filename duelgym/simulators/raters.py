@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64
 
 from duelgym.errors import SpecificationError
 from duelgym.metrics.calibration import find_temperature
+from duelgym.simulators.attributes import member
 
 if TYPE_CHECKING:
     from duelgym.generators import GaussianFeatures, Questions
@@ -138,7 +139,7 @@ class SyntheticRaters:
         if isinstance(self.rater, Mapping):
             return SyntheticRater((), "none", FEATURE_SCALE * np.asarray(self.rater["weights"], dtype=np.float64))
         if self.rater is not None:
-            rng = np.random.default_rng([self.rater, 0xD0E1])
+            rng = member(self.rater)
         drawn = self._unscaled(rng)
         pairs = drawn.utilities(self.generator.sample(1024, rng))
         # One candidate has no rival: its utility's scale means nothing.

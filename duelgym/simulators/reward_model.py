@@ -15,6 +15,7 @@ from duelgym.assets import REWARD_MODEL
 from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
 from duelgym.generators.model_files import (
+    DTYPES,
     EMBEDDED,
     architecture,
     check_device,
@@ -26,7 +27,6 @@ from duelgym.generators.model_files import (
 )
 from duelgym.simulators.scorers import checked_shape
 
-DTYPES = ("float32", "float16", "bfloat16")
 _PROBES = {"user": "duck", "assistant": "pond"}
 """What a chat template must hand on, by role."""
 

@@ -86,9 +86,10 @@ def _reward_model(
                 continue
             cells.append(f"{p[inside].mean():.2f} → {q[inside].mean():.2f}")
             error += inside.mean() * abs(float(p[inside].mean() - q[inside].mean()))
-        lines.append(f"| {name} | {accuracy[name]:.3f} | {error:.3f} | " + " | ".join(cells) + " |")
+        tied = float(np.mean(marks[:, first, k] == marks[:, second, k]))
+        lines.append(f"| {name} | {accuracy[name]:.3f} | {tied:.2f} | {error:.3f} | " + " | ".join(cells) + " |")
     head = (
-        "| attribute | agrees with the rubric | calibration error | "
+        "| attribute | agrees with the rubric | tied under it | calibration error | "
         + " | ".join(f"{low:.1f} to {high:.1f}" for low, high in pairwise(_BINS))
         + " |"
     )
@@ -97,7 +98,7 @@ def _reward_model(
 
 def _raters(pool: CandidatePool, raters: AttributeRaters) -> str:
     chosen = [raters.scaled(raters.population.weights(member(k))) for k in range(N_RATERS)]
-    others = [raters.scaled(raters.population.weights(member(10_000 + k))) for k in range(2 * N_RATERS)]
+    others = [raters.scaled(each) for k in range(N_RATERS) for each in raters.population.opposed(member(10_000 + k))]
     rows = pool.split("assess", 0)
     values = raters.population.standardised(pool.utilities(rows), pool.attributes)
     everything = raters.population.standardised(pool.utilities(np.arange(pool.n_prompts)), pool.attributes)

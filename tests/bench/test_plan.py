@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from duelgym.errors import SpecificationError
-from duelgym_bench.plan import Plan, Task, derived_seed, load_plan, with_check
+from duelgym_bench.plan import Plan, Task, check_plan, derived_seed, load_plan, with_check
 from duelgym_bench.references import merged, prompt_group, seed_references
 
 
@@ -45,6 +45,13 @@ def test_folds_follow_the_seed_index(pool_path):
     assert plan.problem_kwargs(3) != plan.env_kwargs
     fixed = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "fold": 2})
     assert fixed.problem_kwargs(4)["fold"] == 2
+
+
+def test_a_judge_who_scores_nothing_is_refused_before_it_is_asked(pool_path):
+    judge = {"name": "llm_judge", "url": "http://127.0.0.1:9/v1", "model": "judge"}
+    kwargs = {"pool": str(pool_path), "simulator": [judge]}
+    with pytest.raises(SpecificationError, match="llm_judge simulator cannot score pairs, so a run with it"):
+        check_plan(_plan(env="AlpacaEvalDuel-v0", env_kwargs=kwargs, agents=("ee2024-passive",)))
 
 
 def test_only_the_baseline_of_the_widened_plan_is_replicated():

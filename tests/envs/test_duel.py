@@ -1,5 +1,6 @@
 """The single environment: gymnasium's demands, and ours."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -257,7 +258,10 @@ def test_global_random_state_is_neither_read_nor_set(env_id_and_kwargs):
         ({"rater": {"weights": [1.0]}}, "rater is"),
         ({"utility": "linear", "rater": {"weights": ["a"]}}, "16 numbers"),
         ({"utility": "linear", "rater": {"weights": [[1], [2, 3]]}}, "16 numbers"),
-        ({"colour": "red"}, "colour: not an argument"),
+        ({"colour": "red"}, "colour: not an argument of this environment; it takes budget, dimension"),
+        ({"text": "no"}, "text is 'no'; it must be True or False"),
+        ({"simulator": [{"name": "rubrics"}]}, "simulator is rubrics, and one of these reads texts"),
+        ({"simulator": [{"name": "deterministic"}, {"name": "length_bias", "strength": 1.0}]}, "candidates are points"),
     ],
     ids=str,
 )
@@ -287,6 +291,15 @@ def test_a_fixed_rater_is_the_same_for_every_seed_and_a_drawn_one_is_not():
     assert np.array_equal(*same)
     assert not np.allclose(*(utilities_of_one_question(seed) for seed in (0, 1)))
     assert not np.allclose(same[0], utilities_of_one_question(0, rater=8))
+
+
+def test_numpy_numbers_are_numbers():
+    given = {"rater": np.int64(7), "temperature": np.float32(2.0), "dimension": np.int32(4)}
+    one, other = (
+        gym.make("SyntheticDuel-v0", **arguments).unwrapped.problem.specification
+        for arguments in (given, {name: value.item() for name, value in given.items()})
+    )
+    assert json.dumps(one) == json.dumps(other)
 
 
 def test_a_linear_rater_by_its_weights():

@@ -48,6 +48,13 @@ def test_gymnasium_checker_finds_nothing(make, text):
     assert data_equivalence(env.reset(seed=5), gym.make(env.spec).reset(seed=5))
 
 
+@pytest.mark.parametrize("generator", ["embedded", {"model": "embedded", "temperature": 0.5}])
+def test_the_embedded_model_has_the_recorded_settings_where_none_are_given(generator):
+    made = build_problem("llm_duel_live", {"generator": generator}).specification["generator"]
+    default = build_problem("llm_duel_live", {}).specification["generator"]
+    assert made == {**default, "temperature": 0.8 if generator == "embedded" else 0.5}
+
+
 def test_a_batch_of_four_is_the_single_environment_four_times(make, kwargs):
     single = make(text=True).unwrapped
     vector = gym.make_vec("LLMDuelLive-v0", num_envs=4, text=True, **kwargs).unwrapped

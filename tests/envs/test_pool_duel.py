@@ -6,11 +6,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import duelgym  # noqa: F401
+from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError
 from duelgym.metrics.calibration import favourite_rate
 from duelgym.pools import write_pool
 from duelgym.simulators.attributes import AttributeRaters, Population
 from duelgym.testing import make_pool
+from duelgym_bench.references import rater_blind_choice
 
 NAMES = ("true", "clean", "detail", "warmth")
 
@@ -74,11 +76,63 @@ def test_subset_of_candidates_keeps_their_utilities(several):
     assert np.array_equal(part.session.rater.utilities(some), whole.session.rater.utilities(every)[:, [5, 0, 2]])
 
 
-@pytest.mark.parametrize("rater", [-1, True, {"detail": "much"}, {"true": -1.0}, {"unknown": 1.0}, {}, {"true": 0.0}])
+@pytest.mark.parametrize(
+    "rater",
+    [
+        -1,
+        True,
+        {"detail": "much"},
+        {"true": -1.0},
+        {"unknown": 1.0},
+        {},
+        {"true": 0.0},
+        {"true": 1e300},
+        {"detail": -1e-9},
+    ],
+)
 def test_bad_raters_are_refused_in_one_line(several, rater):
     with pytest.raises(SpecificationError, match="rater") as caught:
         gym.make("PoolDuel-v0", pool=str(several), rater=rater)
     assert "\n" not in str(caught.value)
+
+
+def test_opposed_members_differ_in_the_sign_of_every_taste_alone():
+    population = Population(NAMES[:2], NAMES[2:], (1.0, 1.0, 1.0, 1.0), 0.6)
+    one, other = population.opposed(np.random.default_rng(5))
+    assert np.array_equal(one.tastes, -other.tastes) and np.abs(one.tastes).min() >= 0.5
+    assert np.array_equal(one.liked, other.liked)
+    assert np.array_equal(one.interactions, other.interactions)
+    alone = population.weights(np.random.default_rng(5))
+    assert np.array_equal(alone.tastes, one.tastes)  # half of them are what single draws give
+
+
+@pytest.mark.parametrize(
+    "simulator", [None, [{"name": "bradley_terry", "temperature": 1.0}, {"name": "mixture", "raters": 3}]]
+)
+def test_rater_blind_policy_picks_what_all_like(tmp_path, simulator):
+    """Tastes cancel over opposed raters, so what is best in what all like is picked, whoever answers."""
+    rng = np.random.default_rng(6)
+    values = rng.standard_normal((40, 6, 4))
+    values[:, :, 0] *= 4.0
+    path = tmp_path / "liked"
+    write_pool(
+        path,
+        name="liked",
+        prompts=[f"prompt {k}" for k in range(40)],
+        candidate_names=[f"candidate {k}" for k in range(6)],
+        texts=[[f"answer {k} to {row}" for k in range(6)] for row in range(40)],
+        prompt_embeddings=rng.standard_normal((40, 3)),
+        candidate_embeddings=rng.standard_normal((40, 6, 3)),
+        utilities=values,
+        attributes=NAMES,
+        raters=Population(NAMES[:1], NAMES[1:], (1.0, 1.0, 1.0, 1.0), 2.0).specification(),
+    )
+    problem = gym.make("PoolDuel-v0", pool=str(path), simulator=simulator).unwrapped.problem
+    held_out = DuelSession.seeded(problem, budget=1, seed=0).assessment()
+    blind = rater_blind_choice(held_out, problem.raters, 0)
+    liked = problem.raters.values(held_out.questions)[:, :, 0]
+    picked = np.take_along_axis(liked, blind[:, None], axis=1)[:, 0]
+    assert (liked.max(axis=1) - picked).mean() < 0.35 * (liked.max(axis=1) - liked.mean(axis=1)).mean()
 
 
 def test_pool_with_one_utility_is_the_problem_of_its_own_rater(tmp_path):

@@ -191,5 +191,11 @@ def test_an_existing_directory_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     with pytest.raises(PoolError, match="exists already"):
         write_pool(tmp_path / "pool", **material())
-    with pytest.raises(PoolError, match="is not a directory"):
-        write_pool(tmp_path / "nowhere" / "pool", **material())
+    (tmp_path / "file").touch()
+    with pytest.raises(PoolError, match="file is not a directory; name another place"):
+        write_pool(tmp_path / "file" / "pool", **material())
+
+
+def test_folders_above_a_pool_are_made(tmp_path: Path) -> None:
+    write_pool(tmp_path / "new" / "pools" / "one", **material())
+    assert [path.name for path in (tmp_path / "new" / "pools").iterdir()] == ["one"]

@@ -145,6 +145,31 @@ def test_a_killed_worker_is_one_line(fakes, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_scorer_is_known_by_its_hash_wherever_it_lies(fakes, tmp_path: Path) -> None:
+    class Model(fakes.Letters):
+        def __init__(self, model: str, sha256: str) -> None:
+            self.given = {"name": "reward_model", "model": model, "sha256": sha256}
+
+        def specification(self):
+            return self.given
+
+    class Stops(Model):
+        calls = 0
+
+        def score(self, prompts, responses):
+            self.calls += 1
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return super().score(prompts, responses)
+
+    with pytest.raises(KeyboardInterrupt):
+        fakes.record(tmp_path / "out", scorer=Stops("/there/judge", "ab"))
+    with pytest.raises(PoolError, match=r'scorer.sha256 was "ab", is "cd"'):
+        fakes.record(tmp_path / "out", scorer=Model("/there/judge", "cd"))
+    pool = fakes.record(tmp_path / "out", scorer=Model("elsewhere/judge", "ab"))
+    assert pool.manifest["provenance"]["scorer"] == {"name": "reward_model", "model": "judge", "sha256": "ab"}
+
+
 def test_other_settings_and_a_second_recorder_are_refused(fakes, tmp_path: Path) -> None:
     with pytest.raises(PoolError, match="cannot be recorded"):
         fakes.record(tmp_path / "out", prompts=["a", "long " * 30])

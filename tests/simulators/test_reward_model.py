@@ -242,7 +242,7 @@ def test_scores_that_are_not_numbers_are_refused(model, tmp_path):
         ({"model": ".", "max_length": 0}, "max_length is 0"),
         ({"model": ".", "device": []}, "device is []"),
         ({"model": ".", "revision": 3}, "revision is 3"),
-        ({"model": ".", "dtype": "int8"}, "known: float32, float16, bfloat16"),
+        ({"model": ".", "dtype": "int8"}, "known: float32, bfloat16, float16"),
     ],
     ids=str,
 )

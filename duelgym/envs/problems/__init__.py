@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from duelgym.envs.problems.live import llm_duel_live
 from duelgym.envs.problems.problem import Problem
 from duelgym.envs.problems.recorded import EMBEDDED_PROBLEM, alpaca_eval, llm_duel, pool_duel
@@ -13,6 +15,8 @@ from duelgym.errors import SpecificationError
 
 __all__ = ["EMBEDDED_PROBLEM", "PROBLEMS", "Problem", "build_problem"]
 
+OF_ANY = ("budget", "render_mode", "reward", "text")
+"""What every environment takes, whatever its problem."""
 PROBLEMS: Mapping[str, Callable[..., Problem]] = {
     "alpaca_eval": alpaca_eval,
     EMBEDDED_PROBLEM: llm_duel,
@@ -23,7 +27,7 @@ PROBLEMS: Mapping[str, Callable[..., Problem]] = {
 
 
 def build_problem(name: str, arguments: Mapping[str, object]) -> Problem:
-    """Build a problem by its name in :data:`PROBLEMS`, for example ``"synthetic"``.
+    """Build a problem by its name in :data:`PROBLEMS`, for example ``"synthetic"``; numpy's numbers count as Python's.
 
     Raises:
         SpecificationError: on an unknown problem, or an argument that it does not take.
@@ -35,6 +39,7 @@ def build_problem(name: str, arguments: Mapping[str, object]) -> Problem:
     unknown = sorted(set(arguments) - set(allowed))
     if unknown:
         raise SpecificationError(
-            f"{', '.join(unknown)}: not an argument of this environment; it takes {', '.join(sorted(allowed))}"
+            f"{', '.join(unknown)}: not an argument of this environment; it takes {', '.join(sorted({*allowed, *OF_ANY}))}"
         )
-    return builder(**arguments)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in arguments.items()}
+    return builder(**plain)

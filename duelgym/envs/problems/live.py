@@ -34,7 +34,7 @@ def llm_duel_live(
     from duelgym.generators.live import LiveQuestions
     from duelgym.generators.specification import live_generator
 
-    answering = live_generator(generator, encoder=encoder, max_new_tokens=max_new_tokens)
+    answering = live_generator(_completed(generator), encoder=encoder, max_new_tokens=max_new_tokens)
     asked, named = _live_prompts(prompts, answering)
     source = LiveQuestions(answering, asked, n_candidates=n_candidates, n_assessment=n_assessment)
     if simulator is None:
@@ -55,6 +55,13 @@ def llm_duel_live(
         "simulator": judging.specification(),
     }
     return Problem(source, _live_raters(judging, source, rater), judging, specification)
+
+
+def _completed(generator: str | Mapping[str, object]) -> str | Mapping[str, object]:
+    """Return what was asked for; of the embedded model, with the settings of ``LLMDuel-v0`` where none are given."""
+    given = {"model": generator} if isinstance(generator, str) else generator
+    embedded = isinstance(given, Mapping) and given.get("model") == "embedded"
+    return {**assets.GENERATOR, **given} if embedded else generator
 
 
 def _live_prompts(path: str | Path | None, generator: CandidateGenerator) -> tuple[list[str], dict[str, object]]:

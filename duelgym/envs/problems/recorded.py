@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duelgym import assets
+from duelgym.checks import whole_number
 from duelgym.envs.problems.problem import Problem, SimulatorArgument, answering_simulator, raters_by_text
 from duelgym.errors import PoolError, SpecificationError
 from duelgym.generators import PoolReplay
@@ -92,6 +93,7 @@ class _Replayed:
 
     def problem(self, name: str, pool: CandidatePool) -> Problem:
         """Return the problem on a pool; raters over several attributes are scaled for temperature 1."""
+        whole_number("fold", self.fold, 0)
         generator = PoolReplay(pool, n_candidates=self.n_candidates, split=self.split, fold=self.fold)
         default = pool.temperature if len(pool.attributes) == 1 else 1.0
         answering = answering_simulator(self.simulator, self.temperature, default=default)
@@ -101,7 +103,7 @@ class _Replayed:
             "problem": name,
             "pool": {"name": pool.name, "sha256": pool.sha256},
             "split": self.split,
-            "fold": int(self.fold),
+            "fold": self.fold,
             "n_candidates": generator.n_candidates,
             "rater": dict(self.rater) if isinstance(self.rater, Mapping) else self.rater,
             "simulator": answering.specification(),
