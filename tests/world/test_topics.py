@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,13 @@ def test_words_by_hand():
 def test_there_is_enough_of_it():
     assert len(topics()) >= 60
     assert all(len(topic.facts) >= 12 for topic in topics())
+
+
+def test_the_documentation_counts_it_rightly():
+    told = (Path(__file__).parents[2] / "docs" / "embedded-world.md").read_text()
+    n_phrases = sum(len(bank) for banks in phrases().values() for bank in banks.values())
+    assert f"{len(topics())} topics with {len(topics()[0].facts)} true facts each" in told
+    assert f"{n_phrases:,} phrases".replace(",", " ") in told
 
 
 def test_nothing_is_said_twice():
