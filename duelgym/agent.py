@@ -43,7 +43,8 @@ class Agent(Protocol):
     Optional members, each found by its presence:
 
     * ``needs_texts = True``: contexts carry texts (the text track).
-    * ``sample_utilities(contexts, n_samples, rng)``: posterior samples ``(n_samples, batch, n_candidates)``.
+    * ``sample_utilities(contexts, n_samples, rng)``: posterior samples ``(n_samples, batch, n_candidates)`` in log-odds, for
+      any number of candidates from 2; one sample is one function for the whole batch. Enables joint NLL.
     * ``state_dict() -> Mapping[str, np.ndarray]`` and ``load_state_dict(mapping)``: enables resuming in mid-run.
     * ``counters() -> Mapping[str, int]``: what happened inside (fallbacks, retries); reported, never ranked.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +72,8 @@ def check_agent(
     """Check that a factory makes agents that keep the contract of :class:`duelgym.Agent`.
 
     Two agents of one seed are asked the same questions: answers must have the right shape and type, name candidates that
-    were shown, be equal for equal seeds, and leave the contexts as they were. Preferences of all four kinds are given.
+    were shown, be equal for equal seeds, and leave the contexts as they were. Preferences of all four kinds are given. Where
+    there is ``sample_utilities``, it is asked about pairs.
 
     Raises:
         AssertionError: naming the method, what it gave and what was expected.
@@ -97,6 +100,15 @@ def check_agent(
         recommended = [np.asarray(agent.recommend(contexts)) for agent in agents]
         _check_positions("recommend", recommended, (batch_size,), n_candidates)
         assert before == (prompts.tobytes(), candidates.tobytes()), "the agent changed the contexts it was shown"
+    if hasattr(agents[0], "sample_utilities"):
+        shown = None if contexts.candidate_texts is None else tuple(row[:2] for row in contexts.candidate_texts)
+        pairs = replace(contexts, candidates=candidates[:, :2], candidate_texts=shown)
+        samplers: list[Any] = list(agents)
+        samples, again = (np.asarray(each.sample_utilities(pairs, 3, np.random.default_rng(0))) for each in samplers)
+        shape = (3, *pairs.candidates.shape[:2])
+        assert samples.shape == shape, f"sample_utilities() gave shape {samples.shape}, expected {shape}"
+        assert np.isfinite(samples).all(), "sample_utilities() gave values that are not finite"
+        assert np.array_equal(samples, again), "sample_utilities() gave different samples for equal generators"
 
 
 def _check_positions(method: str, answers: list[np.ndarray], shape: tuple[int, ...], n_candidates: int) -> None:

@@ -34,6 +34,8 @@ class AgentSummary:
         area: area under ``win`` against log queries, 0 = 0.5 and 1 = the oracle's.
         counters: mean count per run.
         seconds_per_1000: mean wall time per 1 000 queries (``assess``: of all assessments of a run, likewise).
+        excess_nll: ``"marginal"`` and ``"dyadic"``, over the checkpoints, in nats; empty where a run did not report it.
+        excess_nll_mean: the same, averaged over log queries as in ``area``.
     """
 
     agent: str
@@ -47,6 +49,8 @@ class AgentSummary:
     area: Interval
     counters: Mapping[str, float]
     seconds_per_1000: Mapping[str, float]
+    excess_nll: Mapping[str, Interval]
+    excess_nll_mean: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)

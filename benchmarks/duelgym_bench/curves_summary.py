@@ -30,7 +30,7 @@ from duelgym_bench.ratio import (
     ratio_bounds,
 )
 from duelgym_bench.scored import References, Results, RunScores
-from duelgym_bench.statistics import Draws, Interval, area, deviation, draw_resamples, mean_curve
+from duelgym_bench.statistics import Draws, Interval, area, area_weights, deviation, draw_resamples, mean_curve
 
 COLUMNS = (640, 1280, 3200, 6400, 32000, 40000)
 N_RESAMPLES = 2000
@@ -172,6 +172,9 @@ def _agent(
         return Interval.of(mean_curve(present, draws)) if len(present) == len(of) else None
 
     queries = max(int(of[0].checkpoints[-1]), 1)
+    everywhere = [kind for kind in of[0].excess_nll if all(kind in run.excess_nll for run in of)]
+    excess_nll = {kind: draws.seeds @ np.stack([run.excess_nll[kind] for run in of]) for kind in everywhere}
+    weights = area_weights(of[0].checkpoints)
     return AgentSummary(
         agent=of[0].agent,
         rule=of[0].rule,
@@ -184,6 +187,8 @@ def _agent(
         area=Interval.of(area_samples),
         counters=_means([run.counters for run in of]),
         seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
+        excess_nll={kind: Interval.of(samples) for kind, samples in excess_nll.items()},
+        excess_nll_mean={kind: Interval.of(samples @ weights) for kind, samples in excess_nll.items()},
     )
 
 

@@ -139,6 +139,8 @@ def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
         yield agent.agent, "simple_regret", agent.simple_regret
         for kind, regret in agent.regret.items():
             yield agent.agent, f"{kind}_regret", regret
+        for kind, excess in agent.excess_nll.items():
+            yield agent.agent, f"{kind}_excess_nll", excess
     for reference in summary.references:
         yield reference.name, "win", reference.win
         if reference.win_reference is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from duelgym_bench.curves import Difference, Summary, is_replica
+from duelgym_bench.curves import AgentSummary, Difference, Summary, is_replica
 from duelgym_bench.ratio import FINAL, Ratio
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
+from duelgym_bench.uncertainty import KINDS, N_SAMPLES
 
 WIDTH = 120
 MISSING = "-"
@@ -36,7 +37,8 @@ def decimals(value: float, *, signed: bool = False) -> str:
     if not math.isfinite(value):
         return MISSING
     rounded = round(value, 3) + 0.0  # -0.0 + 0.0 is 0.0: no "-.000"
-    return f"{rounded:{'+' if signed else ''}.3f}".replace("0.", ".", 1)
+    text = f"{rounded:{'+' if signed else ''}.3f}"
+    return text if abs(rounded) >= 1 else text.replace("0.", ".", 1)
 
 
 def with_interval(interval: Interval, *, signed: bool = False) -> str:
@@ -68,11 +70,11 @@ def format_ratio(ratio: Ratio) -> str:
 def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[Table, ...]:
     """Return the tables that there is something to fill with, in the order in which they are read.
 
-    ``main`` leaves out what a first look does not need: common learner, regret and cost, components of variance.
+    ``main`` leaves out what a first look does not need: common learner, uncertainty, regret and cost, components of variance.
     """
     every = [_win(summary), *_differences(summary), _ratios(results, summary), _check(summary)]
     if not main:
-        every += [_common(summary), _cost(summary), _components(summary)]
+        every += [_common(summary), _uncertainty(results, summary), _cost(summary), _components(summary)]
     return tuple(table for table in every if table is not None and table.rows)
 
 
@@ -193,6 +195,28 @@ def _common(summary: Summary) -> Table:
         "One fixed reward model fitted from scratch to the first labels of each agent's log: the data without the learner.",
         ("labels of", *_counts(summary)),
         tuple(rows),
+    )
+
+
+def _uncertainty(results: Results, summary: Summary) -> Table:
+    def cells(agent: AgentSummary) -> Iterator[str]:
+        for kind in KINDS:
+            reported = kind in agent.excess_nll
+            yield with_interval(agent.excess_nll[kind][-1]) if reported else MISSING
+            yield with_interval(agent.excess_nll_mean[kind]) if reported else MISSING
+
+    coin = results.references.bits_per_label * math.log(2)
+    return Table(
+        "Uncertainty",
+        f"Negative log-likelihood of new labels under {N_SAMPLES} samples of the agent's utilities, less the simulator's own, in "
+        "nats: 0 is the simulator. Marginal: of one label. Dyadic: of ten labels of two random pairs together, where samples "
+        f"that disagree about what is unknown do better than one guess. Saying .5 to every pair has about {decimals(coin)} and "
+        f"{decimals(10 * coin)}. At the budget, and the mean over log labels as for the area; intervals over seeds alone. As "
+        "the runs report it: shown, not ranked.",
+        ("agent", *(f"{kind}{what}" for kind in KINDS for what in ("", ", mean"))),
+        tuple((agent.agent, *cells(agent)) for agent in summary.agents)
+        if any(agent.excess_nll for agent in summary.agents)
+        else (),
     )
 
 

@@ -33,6 +33,8 @@ class RunScores:
         counters: ``self_duels`` and ``repeated_pairs`` (counted in the log), ``retries`` and ``fallbacks`` (as the
             agent reports them).
         seconds: wall time spent in ``select``, ``simulate``, ``learn`` and ``assess``.
+        excess_nll: ``"marginal"`` and ``"dyadic"`` excess negative log-likelihood at each checkpoint, in nats, as the run
+            reports it; empty where it does not.
     """
 
     agent: str
@@ -48,6 +50,7 @@ class RunScores:
     regret: Mapping[str, Float64[np.ndarray, " checkpoints"]]
     counters: Mapping[str, float]
     seconds: Mapping[str, float]
+    excess_nll: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

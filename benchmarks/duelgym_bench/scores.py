@@ -24,6 +24,7 @@ from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scored import Results, RunScores
+from duelgym_bench.uncertainty import KINDS
 
 
 def score(out: Path, *, jobs: int = 1) -> Results:
@@ -120,6 +121,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         regret={name: np.concatenate([[0.0], np.cumsum(each)])[checkpoints] for name, each in cumulative.items()},
         counters={**counters, **_counted(log)},
         seconds=seconds,
+        excess_nll=_excess_nll(directory, plan),
     )
 
 
@@ -162,6 +164,17 @@ def _reported(directory: RunDirectory) -> tuple[dict[str, float], dict[str, floa
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}, {}
     return seconds, counters
+
+
+def _excess_nll(directory: RunDirectory, plan: Plan) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
+    """Return what the run reported at its checkpoints; nothing unless it did at all of them."""
+    try:
+        lines = [json.loads(text) for text in directory.timings.read_text().splitlines()]
+        reported = {line["t"]: line["excess_nll"] for line in lines}
+        curves = {kind: np.array([float(reported[t][kind]) for t in plan.checkpoints()]) for kind in KINDS}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return curves if all(np.isfinite(curve).all() for curve in curves.values()) else {}
 
 
 def _plain(value: Mapping[str, object]) -> object:

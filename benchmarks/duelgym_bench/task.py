@@ -21,11 +21,13 @@ from duelgym.agent import Contexts
 from duelgym.envs.session import checked_pairs
 from duelgym.errors import DuelgymError, SpecificationError
 from duelgym.generators import Questions
+from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, QueryWriter, header_of, read_queries
 from duelgym_bench.common import CommonLearner, write_common_curve
 from duelgym_bench.files import write_atomically
-from duelgym_bench.plan import Plan, Task, make_agent
+from duelgym_bench.plan import Plan, Task, derived_seed, make_agent
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
+from duelgym_bench.uncertainty import HeldOutDuels
 
 ASSESSMENT_CHUNK = 64
 PARTS = ("select", "simulate", "learn", "assess")
@@ -86,7 +88,9 @@ class _Run:
         )
         self.queries = QueryWriter(directory.queries, header, env.problem)
         self.recommendations = MemberLog(directory.recommendations)
-        self.held_out: Questions = env.session.assessment().questions
+        held_out = env.session.assessment()
+        self.held_out: Questions = held_out.questions
+        self.duels = self._held_out_duels(held_out)
         self.recommendations.write(recommendation_header(self.held_out.prompt_ids.tolist()))
         self.seconds = dict.fromkeys(PARTS, 0.0)
 
@@ -153,6 +157,7 @@ class _Run:
                 )
             chosen.append(np.take_along_axis(part.candidate_ids, best[:, None], axis=1)[:, 0])
         self.recommendations.write(recommendation_line(t, np.concatenate(chosen).tolist()))
+        reported = self._excess_nll(fork, t)
         self.seconds["assess"] += time.perf_counter() - started
         with self._blamed("counters()"):
             counters = dict(self.agent.counters()) if hasattr(self.agent, "counters") else {}
@@ -162,11 +167,26 @@ class _Run:
                     "seconds": {part: round(value, 4) for part, value in self.seconds.items()},
                     "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                     "counters": counters,
+                    **reported,
                 },
                 default=float,  # numpy's numbers
             )
         with self.directory.timings.open("a") as file:
             file.write(line + "\n")
+
+    def _held_out_duels(self, held_out: Judged) -> HeldOutDuels | None:
+        if not hasattr(self.agent, "sample_utilities"):
+            return None
+        rng = np.random.default_rng(derived_seed("held-out duels", self.plan.env, self.task.seed_index))
+        texts = bool(getattr(self.agent, "needs_texts", False))
+        return HeldOutDuels.drawn(held_out, self.env.problem.generator, rng, texts=texts)
+
+    def _excess_nll(self, fork: Any, t: int) -> dict[str, dict[str, float]]:
+        if self.duels is None:
+            return {}
+        rng = np.random.default_rng(derived_seed("sampled utilities", self.task.seed_index, t))
+        with self._blamed("sample_utilities()"):
+            return {"excess_nll": self.duels.excess_nll(fork, rng)}
 
     def _save(self, t: int) -> None:
         if not hasattr(self.agent, "state_dict"):

@@ -198,8 +198,15 @@ def test_samples_are_the_particles_each_once_and_the_mean_is_theirs():
     for _ in range(5):
         fewer = [names[sample.tobytes()] for sample in model.sample_utilities(contexts, 2, rng)]
         assert len(set(fewer)) == 2
+    state = rng.bit_generator.state
     more = [names[sample.tobytes()] for sample in model.sample_utilities(contexts, 60, rng)]
-    assert set(more) == {0, 1, 2}
+    assert [more.count(particle) for particle in range(3)] == [20] * 3 and rng.bit_generator.state == state
+    rests = set()
+    for _ in range(20):
+        *rounds, first, second = (names[sample.tobytes()] for sample in model.sample_utilities(contexts, 8, rng))
+        assert sorted(rounds) == [0, 0, 1, 1, 2, 2] and first != second
+        rests |= {first, second}
+    assert rests == {0, 1, 2}
 
 
 def test_evaluation_by_pieces_changes_no_state_and_little_else(monkeypatch):

@@ -16,8 +16,9 @@ from duelgym_bench.curves_summary import summarise, table_columns
 from duelgym_bench.plots import picture, spread
 from duelgym_bench.ratio import Ratio
 from duelgym_bench.report import markdown_tables, table_text, write_report
-from duelgym_bench.report_tables import Table, as_markdown, as_text, format_ratio, tables
+from duelgym_bench.report_tables import Table, as_markdown, as_text, decimals, format_ratio, tables
 from duelgym_bench.scored import References, Results, RunScores
+from duelgym_bench.statistics import area_weights
 
 CHECKPOINTS = np.array([0, 32, 160, 640, 1280, 3200, 6400])
 AGENTS = {
@@ -57,6 +58,7 @@ def simulated(n_seeds: int = 4, n_prompts: int = 30) -> Results:
                     regret={"average": regret, "strong": 1.2 * regret, "weak": 0.8 * regret},
                     counters={"self_duels": 0, "repeated_pairs": 64, "retries": 5, "fallbacks": 2},
                     seconds={"select": 1.0, "simulate": 2.0, "learn": 5.4, "assess": 3.0},
+                    excess_nll={} if rule is None else {"marginal": 1.2 - mean + 0.01 * seed, "dyadic": 12 - mean},
                 )
             )
 
@@ -145,6 +147,45 @@ def test_summary_by_hand():
     longest = next(reference for reference in summary.references if reference.name == "longest answer")
     assert float(longest.area.value) == pytest.approx(0.18 / 0.45)
     assert (summary.n_seeds, summary.n_prompts, summary.budget) == (4, 60, 6400)
+
+
+def uncertainty(results: Results) -> Table | None:
+    return next((t for t in tables(results, summarise(results, n_resamples=20)) if t.title == "Uncertainty"), None)
+
+
+def test_uncertainty_by_hand():
+    """The mean over log labels of a + b - mean is a + b - that of the mean; four seeds add .015."""
+    summary = summarise(simulated(), n_resamples=50)
+    thompson = next(agent for agent in summary.agents if agent.agent == "thompson")
+    mean = 0.5 + 0.23 * CHECKPOINTS / (CHECKPOINTS + 400)
+    np.testing.assert_allclose(thompson.excess_nll["marginal"].value, 1.215 - mean)
+    assert float(thompson.excess_nll_mean["marginal"].value) == pytest.approx(1.215 - area_weights(CHECKPOINTS) @ mean)
+    assert (thompson.excess_nll["marginal"].low < 1.215 - mean).all()
+    rows = {row[0]: row[1:] for row in uncertainty(simulated()).rows}
+    last, weighted = 12 - mean[-1], 12 - area_weights(CHECKPOINTS) @ mean
+    assert rows["thompson"][2:] == (
+        f"{last:.3f} [{last:.3f} {last:.3f}]",
+        f"{weighted:.3f} [{weighted:.3f} {weighted:.3f}]",
+    )
+    assert rows["my.agent:build"] == ("-",) * 4
+    assert ".139 and 1.386" in uncertainty(simulated()).note  # .2 bits are .139 nats
+
+
+def test_uncertainty_is_shown_only_of_agents_all_of_whose_runs_report_it():
+    results = simulated()
+    without = tuple(dataclasses.replace(run, excess_nll={}) for run in results.runs)
+    assert uncertainty(dataclasses.replace(results, runs=without)) is None
+    half = dataclasses.replace(results, runs=(*results.runs[:1], *without[1:2], *results.runs[2:]))
+    rows = {row[0]: row[1:] for row in uncertainty(half).rows}
+    assert rows["passive"] == ("-",) * 4 and "-" not in rows["boltzmann"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.6534, ".653"), (-0.0001, ".000"), (-0.25, "-.250"), (1.5, "1.500"), (10.25, "10.250")]
+)
+def test_decimals(value: float, text: str):
+    assert decimals(value) == text
+    assert decimals(value, signed=True).lstrip("+") == text
 
 
 def test_comparisons_hold_the_reward_model_fixed_where_they_can():

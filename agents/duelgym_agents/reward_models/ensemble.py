@@ -100,10 +100,11 @@ def choose_particles(
 ) -> Float32[np.ndarray, "n_samples batch n_candidates"]:
     """Return the utilities under ``n_samples`` particles.
 
-    As many samples as particles give each particle once, in order, which takes no draw; fewer are drawn without
-    replacement, more with.
+    As many samples as particles give each particle once, in order, which takes no draw; a multiple gives each equally
+    often. What is left over, or fewer, are drawn without replacement.
     """
     n_particles = len(utilities)
-    if n_samples == n_particles:
-        return utilities
-    return utilities[rng.choice(n_particles, size=n_samples, replace=n_samples > n_particles)]
+    rounds, rest = divmod(n_samples, n_particles)
+    whole = np.tile(np.arange(n_particles), rounds)
+    drawn = rng.choice(n_particles, size=rest, replace=False) if rest else whole[:0]
+    return utilities[np.concatenate([whole, drawn])]
