@@ -9,9 +9,14 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duelgym.errors import DuelgymError, SpecificationError
+
+if TYPE_CHECKING:
+    from duelgym_bench.plan import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"duelgym-bench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on where it stopped" if options.call is _run else ""
+        goes_on = "; the same command goes on where it stopped" if options.call in (_run, _tune) else ""
         print(f"duelgym-bench: interrupted{goes_on}", file=sys.stderr)
         return 130
 
@@ -45,17 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: duelgym-bench run --env SyntheticDuel-v0 --agents ee2024-passive,ee2024-double_thompson "
         "--queries 3200 --seeds 5 --out runs/first",
     )
-    run.add_argument("--env", required=True, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
-    run.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
-    run.add_argument("--agents", required=True, metavar="A,B", help="names of the registry, or package.module:factory")
-    run.add_argument("--queries", type=int, default=6400, metavar="T", help="labels of every run (default 6400)")
+    _add_plan(run, seeds=10)
     run.add_argument(
-        "--seeds", type=int, default=10, metavar="K", help="number of seeds, common to all agents (default 10)"
-    )
-    run.add_argument("--batch-size", type=int, default=32, metavar="B", help="queries between updates (default 32)")
-    run.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of the runs")
-    run.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="settings that 'duelgym-bench tune' chose, for the agents it names",
     )
     run.add_argument("--title", metavar="TEXT", help="name printed in every figure (default: the environment's id)")
     run.add_argument(
@@ -64,6 +64,25 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out the passive baseline's replica, which checks the ratio measure",
     )
     run.set_defaults(call=_run)
+    tune = commands.add_parser(
+        "tune",
+        help="choose settings: as many tries for every agent, on prompts and seeds that 'run' never uses",
+        description="Try as many configurations of every agent, its defaults among them, on prompts and seeds that reporting "
+        "never uses, and write down the best of each. The same command resumes an interrupted tuning; further agents, "
+        "configurations or seeds widen it.",
+        epilog="example: duelgym-bench tune --env SyntheticDuel-v0 --agents passive+ensemble,infomax+ensemble "
+        "--configurations 16 --seeds 3 --queries 3200 --out runs/tuning; then: duelgym-bench run … --settings "
+        "runs/tuning/tuned.json",
+    )
+    _add_plan(tune, seeds=3)
+    tune.add_argument("--configurations", type=int, default=16, metavar="K", help="tries of every agent (default 16)")
+    tune.add_argument(
+        "--result",
+        type=Path,
+        metavar="FILE",
+        help="where the chosen settings go (default: tuned.json in the directory)",
+    )
+    tune.set_defaults(call=_tune)
     report = commands.add_parser(
         "report",
         help="replay the logs, score them, and write table, curves and page",
@@ -71,39 +90,54 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: duelgym-bench report runs/first",
     )
     report.add_argument("dir", type=Path, metavar="DIR", help="directory of the runs")
-    report.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
-    )
+    _add_jobs(report)
     report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     report.add_argument("--all", action="store_true", help="print all tables of the page, not the main ones alone")
     report.set_defaults(call=_report)
     return parser
 
 
+def _add_plan(parser: argparse.ArgumentParser, *, seeds: int) -> None:
+    """Add what running and tuning have in common."""
+    parser.add_argument("--env", required=True, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
+    parser.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
+    parser.add_argument(
+        "--agents", required=True, metavar="A,B", help="names of the registry, or package.module:factory"
+    )
+    parser.add_argument("--queries", type=int, default=6400, metavar="T", help="labels of every run (default 6400)")
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, metavar="S", help=f"number of seeds, common to all agents (default {seeds})"
+    )
+    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="queries between updates (default 32)")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of the runs")
+    _add_jobs(parser)
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+
+
 def _run(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.common import CommonLearner, tune_common_learner
     from duelgym_bench.executor import run_tasks
-    from duelgym_bench.plan import PLAN, Plan, check_plan, load_plan, save_plan, with_check
+    from duelgym_bench.plan import PLAN, check_plan, load_plan, save_plan, with_check
     from duelgym_bench.task import limit_threads
+    from duelgym_bench.tuned import read_settings
 
-    agents = tuple(name.strip() for name in options.agents.split(",") if name.strip())
-    if not agents:
-        raise SpecificationError("--agents names no agent; give for example ee2024-passive,ee2024-double_thompson")
-    there = load_plan(options.out).agents if (options.out / PLAN).exists() else ()
-    plan = Plan(
-        env=options.env,
-        env_kwargs=_json_object(options.env_kwargs),
-        agents=agents if options.no_check else with_check(agents, there),
-        queries=options.queries,
-        seeds=options.seeds,
-        batch=options.batch_size,
-        command=shlex.join(["duelgym-bench", *given]),
-        title=options.title or options.env,
-    )
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    plan = _plan(options, given)
+    settings = None if options.settings is None else read_settings(options.settings)
+    if settings is not None:
+        plan = replace(plan, settings=settings.of(plan.agents))
+    if not options.no_check:
+        there = load_plan(options.out).agents if (options.out / PLAN).exists() else ()
+        plan = replace(plan, agents=with_check(plan.agents, there))
+    plan = replace(plan, title=options.title or plan.title)
     limit_threads()
     check_plan(plan)
+    for note in settings.notes(plan) if settings else ():
+        print(f"duelgym-bench: note: {note}", file=sys.stderr)
     plan = save_plan(plan, options.out)
     started = time.monotonic()
     learner = CommonLearner.load(options.out) or tune_common_learner(plan, options.out)
@@ -117,6 +151,44 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         f"{n_runs} runs finished in {options.out} ({time.monotonic() - started:.0f} s); report: duelgym-bench report {options.out}"
     )
     return 0
+
+
+def _tune(options: argparse.Namespace, given: list[str]) -> int:
+    from duelgym_bench.plan import save_plan
+    from duelgym_bench.task import limit_threads
+    from duelgym_bench.tune import tune, tuning_plan
+    from duelgym_bench.tuned import TUNED, tuned_text, write_tuned
+
+    limit_threads()
+    plan = tuning_plan(_plan(options, given), options.configurations, options.out)
+    plan = save_plan(plan, options.out)
+    agents = tune(plan, options.out, jobs=options.jobs)
+    result = options.result or options.out / TUNED
+    write_tuned(plan, agents, result)
+    print(tuned_text(plan, agents))
+    print(f"\nsettings: {result}; use them: duelgym-bench run --settings {result} …")
+    return 0
+
+
+def _plan(options: argparse.Namespace, given: list[str]) -> Plan:
+    """Return the plan that the options of running or tuning describe, with agents that run on their defaults."""
+    from duelgym_bench.plan import Plan
+
+    agents = tuple(name.strip() for name in options.agents.split(",") if name.strip())
+    if not agents:
+        raise SpecificationError("--agents names no agent; give for example ee2024-passive,ee2024-double_thompson")
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    return Plan(
+        env=options.env,
+        env_kwargs=_json_object(options.env_kwargs),
+        agents=agents,
+        queries=options.queries,
+        seeds=options.seeds,
+        batch=options.batch_size,
+        command=shlex.join(["duelgym-bench", *given]),
+        title=options.env,
+    )
 
 
 def _report(options: argparse.Namespace, given: list[str]) -> int:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8
+from jaxtyping import Float32, Int8
 
 from duelgym.envs.problems import build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import LogError
-from duelgym.generators import PoolReplay
-from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, read_queries
 from duelgym_agents.reward_models.feature_map import FeatureMap
 from duelgym_bench.files import write_atomically
 from duelgym_bench.learner import REGULARIZERS, best_of_n, fit_logistic
-from duelgym_bench.plan import Plan, derived_seed
+from duelgym_bench.plan import Plan, derived_seed, tuning_arguments
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
 
 SETTINGS = "common_learner.json"
@@ -45,12 +43,10 @@ class CommonLearner:
 
 
 def tuning_session(plan: Plan, index: int) -> DuelSession:
-    """Return an episode for tuning: the ``tune`` prompts where the pool has them, and a seed that reporting never uses."""
-    kwargs, generator = dict(plan.env_kwargs), plan.problem(0).generator
-    if isinstance(generator, PoolReplay) and generator.has_tune:
-        kwargs["split"] = "tune"
-    problem = build_problem(IDS[plan.env], kwargs)
-    return DuelSession.seeded(problem, budget=plan.queries, seed=derived_seed("tune", plan.env, index))
+    """Return an episode for tuning, on prompts and a seed that reporting never uses."""
+    problem = build_problem(IDS[plan.env], tuning_arguments(plan.env, plan.env_kwargs))
+    seed = replace(plan, tuning=True).env_seed(index)
+    return DuelSession.seeded(problem, budget=plan.queries, seed=seed)
 
 
 def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
@@ -64,18 +60,18 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
         session = tuning_session(plan, index)
         generator = session.problem.generator
         rng = np.random.default_rng(derived_seed("tune-pairs", index))
-        asked, held_out, apart = _tuning_questions(session, sizes[-1])
+        asked, held_out = session.ask(sizes[-1]), session.assessment()
         n = generator.n_candidates
-        keys = rng.random((len(apart), n))
-        pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((len(apart), 2), dtype=np.int64)
-        preferences = session.answer(asked, pairs)[0][apart]
+        keys = rng.random((sizes[-1], n))
+        pairs = np.argsort(keys, axis=1)[:, :2] if n > 1 else np.zeros((sizes[-1], 2), dtype=np.int64)
+        preferences, _ = session.answer(asked, pairs)
         wins = held_out.win_rates()
         contexts = generator.contexts(asked.questions.only(pairs))
         assessed = generator.contexts(held_out.questions)
         for kind in ("interaction", "fourier"):
             features = FeatureMap.measured(assessed, kind)
             chosen, candidates = features(contexts), features(assessed)
-            differences = (chosen[:, 0] - chosen[:, 1])[apart]
+            differences = chosen[:, 0] - chosen[:, 1]
             for regularizer in REGULARIZERS:
                 for size in sizes:
                     weights = fit_logistic(differences[:size], preferences[:size], regularizer)
@@ -85,18 +81,6 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     learner = CommonLearner(kind, regularizer, f"win rate of passive labels ({sizes}) on {TUNING_SEEDS} tuning seeds")
     write_atomically(out / SETTINGS, json.dumps(learner.__dict__, indent=1) + "\n")
     return learner
-
-
-def _tuning_questions(session: DuelSession, n: int) -> tuple[Judged, Judged, Bool[np.ndarray, " asked"]]:
-    """Return about n questions to ask, those to score on, and which of the first are about other prompts than the second.
-
-    A pool whose assessment prompts were named keeps none for tuning; there the learning prompts are divided.
-    """
-    generator = session.problem.generator
-    if not isinstance(generator, PoolReplay) or generator.has_tune:
-        return session.ask(n), session.assessment(), np.ones(n, dtype=np.bool_)
-    asked, scored = session.ask(2 * n), generator.every("learn").rows(slice(1, None, 2))
-    return asked, session.judged(scored), ~np.isin(asked.questions.prompt_ids, scored.prompt_ids)
 
 
 def write_common_curve(plan: Plan, seed_index: int, directory: RunDirectory, learner: CommonLearner) -> None:

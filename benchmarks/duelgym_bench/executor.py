@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from duelgym.errors import DuelgymError, LogError
+from duelgym.errors import DuelgymError, LogError, SpecificationError
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
@@ -29,19 +29,26 @@ _told: Any = None
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that did not finish, and why, in one line."""
+    """A run that did not finish.
+
+    Attributes:
+        task: the run.
+        reason: why, in one line.
+        by_agent: whether the agent refused, raised or broke its contract, rather than anything else going wrong.
+    """
 
     task: Task
     reason: str
+    by_agent: bool
 
 
-def run_tasks(plan: Plan, out: Path, learner: CommonLearner, *, jobs: int) -> list[Failure]:
+def run_tasks(plan: Plan, out: Path, learner: CommonLearner | None, *, jobs: int) -> list[Failure]:
     """Run every task of a plan that is not finished; return the failures, while the others' runs go on.
 
     Args:
         plan: what to run.
         out: directory of all runs.
-        learner: the common learner.
+        learner: the common learner; None in tuning, which does without.
         jobs: number of processes, each with one thread.
 
     Raises:
@@ -107,27 +114,26 @@ def _collect(
     plan: Plan,
     waiting: list[Task],
     out: Path,
-    learner: CommonLearner,
+    learner: CommonLearner | None,
     told: Any,
     advance: Callable[[int], object],
 ) -> list[Failure]:
-    futures: dict[Future[str | None], Task] = {pool.submit(_work, plan, task, out, learner): task for task in waiting}
+    pending: set[Future[Failure | None]] = {pool.submit(_work, plan, task, out, learner) for task in waiting}
     failures: list[Failure] = []
-    pending = set(futures)
     while pending:
         finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
         _drain(told, advance)
         for future in finished:
             try:
-                reason = future.result()
+                failure = future.result()
             except BrokenProcessPool:
                 left = sum(not RunDirectory(out / "runs" / task.name).finished() for task in waiting)
                 raise LogError(
                     f"a process was killed (out of memory?) with {left} runs unfinished; the same command "
                     "goes on where they stopped, with fewer --jobs if memory is short"
                 ) from None
-            if reason is not None:
-                failures.append(Failure(futures[future], reason))
+            if failure is not None:
+                failures.append(failure)
     _drain(told, advance)
     return failures
 
@@ -155,12 +161,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner) -> str | None:
-    """Run one task; return None, or in one line why it failed."""
+def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner | None) -> Failure | None:
+    """Run one task; return None, or why it failed."""
     try:
         run_task(plan, task, out, learner, _told.put)
     except DuelgymError as error:
-        return str(error)
+        return Failure(task, str(error), by_agent=isinstance(error, SpecificationError))
     except (Exception, SystemExit) as error:  # whatever an agent of somebody else's does, the others' runs go on
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Failure(task, f"{type(error).__name__}: {' '.join(str(error).split())}", by_agent=False)
     return None

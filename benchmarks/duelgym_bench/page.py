@@ -52,6 +52,12 @@ tbody th{font-weight:500;position:sticky;left:0;background:var(--page);min-width
 pre{overflow-x:auto;background:var(--stripe);padding:.75rem;font-size:.8rem;white-space:pre-wrap;overflow-wrap:anywhere}
 """
 
+_TUNED = {
+    "tuned": "The agents run with settings that were chosen by tuning.",
+    "untuned": "The agents run with untuned settings.",
+    "partly tuned": "Some agents run with settings that were chosen by tuning, others with their defaults: see the table.",
+}
+
 
 def page(results: Results, tables: Sequence[Table], pictures: Sequence[tuple[str, str, str]], caption: str) -> str:
     """Return the page.
@@ -63,7 +69,7 @@ def page(results: Results, tables: Sequence[Table], pictures: Sequence[tuple[str
         caption: what is said below every picture.
     """
     title = escape(printable(results.title))
-    mark = "" if results.tuned else '<p><span class="mark">untuned</span> The agents run with untuned settings.</p>'
+    mark = f'<p><span class="mark">{results.tuned_mark}</span> {_TUNED[results.tuned_mark]}</p>'
     figures = "\n".join(
         f'<figure><div class="wide">{_inline(wide, f"w{k}", heading)}</div>'
         f'<div class="narrow">{_inline(narrow, f"n{k}", heading)}</div>'

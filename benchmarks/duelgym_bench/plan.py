@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError
+from duelgym.generators import PoolReplay
 from duelgym_agents import registry
 from duelgym_bench.files import write_atomically
 
@@ -24,7 +25,10 @@ _MANTISSAS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.14)
 
 @dataclass(frozen=True)
 class Task:
-    """One agent on one seed. ``replica`` numbers repetitions of an agent with another seed of its own."""
+    """One agent on one seed.
+
+    ``NAME@K`` is replica K of an agent, which has another seed of its own; ``NAME#K`` its configuration K in tuning.
+    """
 
     agent: str
     seed_index: int
@@ -35,9 +39,14 @@ class Task:
         return f"{self.agent.replace(':', '+')}--{self.seed_index:03d}"
 
     @property
-    def factory(self) -> str:
-        """Return the agent's name without its replica number."""
+    def configured(self) -> str:
+        """Return the name under which a plan holds the agent's settings: all but its replica number."""
         return self.agent.partition("@")[0]
+
+    @property
+    def factory(self) -> str:
+        """Return the agent's own name, without the number of a replica or configuration."""
+        return self.configured.partition("#")[0]
 
     @property
     def replica(self) -> int:
@@ -52,12 +61,14 @@ class Plan:
     Attributes:
         env: registered id of the environment.
         env_kwargs: its arguments, plain JSON, without budget and fold.
-        agents: names from the registry or ``package.module:factory``; ``NAME@K`` is replica K of an agent.
+        agents: names from the registry or ``package.module:factory``; ``NAME@K`` and ``NAME#K`` as in :class:`Task`.
         queries: budget T of every run.
         seeds: number of seed indices, from 0.
         batch: queries between updates, B.
         command: the command line that made the plan.
         title: the suite's or environment's name, printed in every figure.
+        settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry is untuned.
+        tuning: whether these runs are for tuning: on seeds that reporting never uses, without the common learner.
     """
 
     env: str
@@ -68,6 +79,8 @@ class Plan:
     batch: int
     command: str
     title: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuning: bool = False
 
     def tasks(self) -> Iterator[Task]:
         """Yield every run, seed by seed, so that a run that is cut short leaves whole comparisons."""
@@ -87,11 +100,11 @@ class Plan:
 
     def env_seed(self, seed_index: int) -> int:
         """Return the environment's seed: equal for all agents, derived by hash, never consecutive."""
-        return derived_seed("environment", self.env, seed_index)
+        return derived_seed("tune" if self.tuning else "environment", self.env, seed_index)
 
     def agent_seed(self, task: Task) -> int:
         """Return the agent's own seed, which says nothing about the environment's."""
-        return derived_seed("agent", task.seed_index, task.replica)
+        return derived_seed("tune-agent" if self.tuning else "agent", task.seed_index, task.replica)
 
     def problem(self, seed_index: int) -> Problem:
         """Return the environment's problem for a seed, with its assessment fold."""
@@ -115,6 +128,18 @@ class Plan:
         return kwargs | {"fold": seed_index % self._n_folds}
 
 
+def tuning_arguments(env: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environment's arguments with the prompts on which tuning asks and assesses, never the same ones.
+
+    Those of a pool's ``tune`` part or, where its assessment prompts were named and it keeps none, its learning prompts, in
+    halves. Where questions are drawn afresh the arguments stay as they are, and seeds alone keep tuning apart.
+    """
+    generator = build_problem(IDS[env], kwargs).generator
+    if not isinstance(generator, PoolReplay):
+        return dict(kwargs)
+    return {**kwargs, "split": "tune" if generator.has_tune else "within_learn"}
+
+
 def derived_seed(*parts: object) -> int:
     """Return 63 bits of the sha256 of the parts."""
     text = json.dumps(["duelgym", *parts])
@@ -135,8 +160,9 @@ def check_plan(plan: Plan) -> None:
             raise SpecificationError(f"{name} is {value}; it must be at least 1")
     if plan.queries % plan.batch:
         raise SpecificationError(f"{plan.queries} queries are not a multiple of the batch size {plan.batch}")
-    if len(set(plan.agents)) != len(plan.agents):
-        raise SpecificationError(f"an agent is named twice in {','.join(plan.agents)}")
+    twice = [agent for agent in plan.agents if plan.agents.count(agent) > 1]
+    if twice:
+        raise SpecificationError(f"agent {twice[0]!r} is named twice")
     reserved = {"budget", "num_envs", "reward", "text", "render_mode"} & set(plan.env_kwargs)
     if reserved:
         raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
@@ -159,16 +185,25 @@ def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:
     replica = task.agent.partition("@")[2]
     if "@" in task.agent and not (replica.isdigit() and int(replica) > 0):
         raise SpecificationError(f"agent {task.agent!r}: behind '@' stands the number of a replica, from 1")
-    generator = problem.generator
-    return registry.make_agent(
-        task.factory,
-        prompt_dim=generator.prompt_dim,
-        candidate_dim=generator.candidate_dim,
-        n_candidates=generator.n_candidates,
-        batch_size=plan.batch,
-        budget=plan.queries,
-        seed=plan.agent_seed(task),
-    )
+    if "#" in task.agent and task.agent not in plan.settings:
+        raise SpecificationError(
+            f"agent {task.agent!r}: '#' numbers the configurations of 'duelgym-bench tune'; leave it out"
+        )
+    generator, settings = problem.generator, plan.settings.get(task.configured, {})
+    given: dict[str, Any] = {
+        "prompt_dim": generator.prompt_dim,
+        "candidate_dim": generator.candidate_dim,
+        "n_candidates": generator.n_candidates,
+        "batch_size": plan.batch,
+        "budget": plan.queries,
+        "seed": plan.agent_seed(task),
+    }
+    reserved = sorted({*given, "name", "reward_model"} & set(settings))
+    if reserved:
+        raise SpecificationError(
+            f"agent {task.agent!r}: {', '.join(reserved)} cannot be a setting: the harness sets it"
+        )
+    return registry.make_agent(task.factory, **given, **settings)
 
 
 def save_plan(plan: Plan, out: Path) -> Plan:
@@ -182,13 +217,14 @@ def save_plan(plan: Plan, out: Path) -> Plan:
     path = out / PLAN
     if path.exists():
         there = load_plan(out)
-        for name in ("env", "env_kwargs", "queries", "batch"):
+        for name in ("env", "env_kwargs", "queries", "batch", "tuning"):
             if getattr(there, name) != getattr(plan, name):
                 raise SpecificationError(
                     f"{out} holds runs with {name} {getattr(there, name)!r}, not {getattr(plan, name)!r}; give a new --out"
                 )
         agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
-        plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds))
+        settings = _joined_settings(plan, there, out)
+        plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings)
         if plan.seeds == there.seeds and agents == there.agents:
             return there
     elif out.exists() and any(out.iterdir()):
@@ -196,6 +232,26 @@ def save_plan(plan: Plan, out: Path) -> Plan:
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(asdict(plan), indent=1) + "\n")
     return plan
+
+
+def _joined_settings(plan: Plan, there: Plan, out: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of two plans that are joined.
+
+    Raises:
+        SpecificationError: if an agent that both name has other settings in one than in the other.
+    """
+    known = {Task(agent, 0).configured for agent in there.agents}
+    for agent in sorted(known & set(plan.agents)):
+        mine, theirs = (
+            json.dumps(of.settings[agent], sort_keys=True) if agent in of.settings else "its defaults"
+            for of in (plan, there)
+        )
+        if mine != theirs:
+            raise SpecificationError(
+                f"{out} holds runs of {agent!r} with {theirs}, not {mine}; give the settings it has, or a new --out"
+            )
+    added = {agent: settings for agent, settings in plan.settings.items() if agent not in known}
+    return {**there.settings, **added}
 
 
 def load_plan(out: Path) -> Plan:

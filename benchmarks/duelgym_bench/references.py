@@ -57,7 +57,7 @@ def prompt_group(plan: Plan, seed_index: int) -> str:
     kwargs = plan.problem_kwargs(seed_index)
     if "fold" not in kwargs:
         return f"seed {seed_index}"
-    return f"fold {kwargs['fold']}" if kwargs.get("split", "learn") == "learn" else "all"
+    return "all" if kwargs.get("split") == "all" else f"fold {kwargs['fold']}"
 
 
 def seed_references(plan: Plan, seed_index: int) -> SeedReferences:

@@ -79,7 +79,7 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
 
 def table_text(results: Results, summary: Summary | None = None, *, main: bool = False) -> str:
     """Return the tables for a terminal, or only the main ones; no line is wider than 120 columns."""
-    head = f"{printable(results.title)}{'' if results.tuned else '  (untuned)'}"
+    head = f"{printable(results.title)}  ({results.tuned_mark})"
     summary = summary or summarise(results)
     says = textwrap.fill(caption(results, summary), WIDTH)
     return "\n".join([head, says, "", *map(as_text, tables(results, summary, main=main))])
@@ -88,7 +88,7 @@ def table_text(results: Results, summary: Summary | None = None, *, main: bool =
 def markdown_tables(results: Results, summary: Summary | None = None) -> str:
     """Return the tables as Markdown."""
     summary = summary or summarise(results)
-    head = "" if results.tuned else "Untuned. "
+    head = f"{results.tuned_mark.capitalize()}. "
     return "\n".join([head + caption(results, summary), "", *map(as_markdown, tables(results, summary))])
 
 

@@ -72,7 +72,7 @@ def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[T
 
     ``main`` leaves out what a first look does not need: common learner, uncertainty, regret and cost, components of variance.
     """
-    every = [_win(summary), *_differences(summary), _ratios(results, summary), _check(summary)]
+    every = [_win(results, summary), *_differences(results, summary), _ratios(results, summary), _check(summary)]
     if not main:
         every += [_common(summary), _uncertainty(results, summary), _cost(summary), _components(summary)]
     return tuple(table for table in every if table is not None and table.rows)
@@ -82,31 +82,36 @@ def _counts(summary: Summary) -> tuple[str, ...]:
     return tuple(f"{int(summary.checkpoints[k]):,}".replace(",", " ") for k in summary.columns)
 
 
-def _win(summary: Summary) -> Table:
+def _win(results: Results, summary: Summary) -> Table:
     rows = []
     against_reference = any(agent.win_reference for agent in summary.agents)
     for agent in sorted(summary.agents, key=lambda agent: -float(agent.area.value)):
         row = [agent.agent, *(with_interval(agent.win[k]) for k in summary.columns), with_interval(agent.area)]
+        if results.tuned:
+            row.append("tuned" if agent.agent in results.tuned else "untuned")
         if against_reference:
             row.append(with_interval(agent.win_reference[-1]) if agent.win_reference else MISSING)
         rows.append(tuple(row))
     for policy in summary.references:
         row = [policy.name, with_interval(policy.win), *[""] * (len(summary.columns) - 1), with_interval(policy.area)]
+        if results.tuned:
+            row.append("")
         if against_reference:
             row.append(with_interval(policy.win_reference) if policy.win_reference else MISSING)
         rows.append(tuple(row))
     header = ("agent or policy", *_counts(summary), "area")
+    header += ("settings",) * bool(results.tuned) + ("against reference",) * against_reference
     return Table(
         "Win rate against a random other response, by number of labels",
         "Best of N on assessment prompts; the area is under win rate against log labels, 0 = a win rate of .5, "
         "1 = the oracle's. Policies that ask nothing have one win rate."
         + (" Last column: against the pool's reference response, at the budget." if against_reference else ""),
-        header + (("against reference",) if against_reference else ()),
+        header,
         tuple(rows),
     )
 
 
-def _differences(summary: Summary) -> list[Table]:
+def _differences(results: Results, summary: Summary) -> list[Table]:
     """Return one table for each agent that others are subtracted from, and reward model that both use."""
     groups: dict[tuple[str, str | None], list[Difference]] = {}
     for difference in summary.differences:
@@ -116,7 +121,8 @@ def _differences(summary: Summary) -> list[Table]:
             f"Paired differences of win rate: agent minus {against}"
             + (f", both with reward model {model}" if model else ", whatever the reward model"),
             "Same seeds, same prompts. "
-            + ("What the rule does. " if model else "Rule and reward model may differ together. ")
+            + ("What the rule does" if model else "Rule and reward model may differ together")
+            + (", each agent with its own settings. " if results.tuned else ". ")
             + f"{len(summary.differences)} comparisons in all, intervals not corrected for their number.",
             ("agent", *_counts(summary), "area"),
             tuple(

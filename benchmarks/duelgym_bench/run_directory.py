@@ -48,9 +48,13 @@ class RunDirectory:
         """Written last, with the hashes of the logs."""
         return self.path / "done.json"
 
-    def finish(self) -> None:
+    def logs(self, *, tuning: bool) -> tuple[Path, ...]:
+        """Return the files that a finished run has; a run for tuning has no common learner's."""
+        return (self.queries, self.recommendations, *(() if tuning else (self.common,)))
+
+    def finish(self, *, tuning: bool) -> None:
         """Mark the run as finished and drop what only resuming needs."""
-        hashes = {path.name: _sha256(path) for path in (self.queries, self.recommendations, self.common)}
+        hashes = {path.name: _sha256(path) for path in self.logs(tuning=tuning)}
         write_atomically(self.done, json.dumps(hashes, indent=1) + "\n")
         self.state.unlink(missing_ok=True)
 
@@ -58,7 +62,7 @@ class RunDirectory:
         """Return whether the run is finished; its logs are checked by :meth:`verify`."""
         return self.done.exists()
 
-    def verify(self) -> None:
+    def verify(self, *, tuning: bool) -> None:
         """Check the logs against the hashes that were written when the run finished.
 
         Raises:
@@ -70,7 +74,7 @@ class RunDirectory:
             raise LogError(
                 f"{self.done}: cannot be read ({error}); run the same command again to finish the run"
             ) from None
-        for path in (self.queries, self.recommendations, self.common):
+        for path in self.logs(tuning=tuning):
             if not path.exists():
                 raise LogError(f"{path}: missing; delete {self.path} and run the same command again")
             if hashes.get(path.name) != _sha256(path):

@@ -86,7 +86,7 @@ class Results:
         command: the command line that produced the runs.
         versions: distribution -> version.
         specification: the environment's full specification, plain JSON.
-        tuned: whether the agents' settings were tuned on the ``tune`` split.
+        tuned: the agents that run with settings chosen by tuning, rather than with their defaults.
         baseline: agent name of the passive baseline.
         runs: one entry per agent and seed index.
         references: zero-query policies and ceilings.
@@ -96,7 +96,13 @@ class Results:
     command: str
     versions: Mapping[str, str]
     specification: Mapping[str, object]
-    tuned: bool
+    tuned: tuple[str, ...]
     baseline: str
     runs: tuple[RunScores, ...]
     references: References
+
+    @property
+    def tuned_mark(self) -> str:
+        """``"tuned"``, ``"untuned"``, or ``"partly tuned"`` where only some agents are."""
+        agents = {run.agent for run in self.runs}
+        return "untuned" if not agents & set(self.tuned) else "tuned" if agents <= set(self.tuned) else "partly tuned"

@@ -34,6 +34,8 @@ def score(out: Path, *, jobs: int = 1) -> Results:
         LogError: if a run is missing, unfinished or changed, or does not replay: incomplete is refused, not filled in.
     """
     plan = load_plan(out)
+    if plan.tuning:
+        raise LogError(f"{out} holds runs for tuning, which are no results; report runs of 'duelgym-bench run'")
     tasks = list(plan.tasks())
     unfinished = [task.name for task in tasks if not RunDirectory(out / "runs" / task.name).finished()]
     if unfinished:
@@ -56,9 +58,14 @@ def score(out: Path, *, jobs: int = 1) -> Results:
     return Results(
         title=plan.title,
         command=plan.command,
-        versions=_versions(),
-        specification={**plan.problem(0).specification, "queries": plan.queries, "batch": plan.batch},
-        tuned=False,
+        versions=versions(),
+        specification={
+            **plan.problem(0).specification,
+            "queries": plan.queries,
+            "batch": plan.batch,
+            **({"settings": plan.settings} if plan.settings else {}),
+        },
+        tuned=tuple(agent for agent in plan.agents if Task(agent, 0).configured in plan.settings),
         baseline=baseline_of(plan.agents) or plan.agents[0],
         runs=runs,
         references=references,
@@ -72,7 +79,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         LogError: naming the file and line that is not what it must be.
     """
     directory = RunDirectory(out / "runs" / task.name)
-    directory.verify()
+    directory.verify(tuning=False)
     log = read_queries(directory.queries)
     problem = plan.problem(task.seed_index)
     if log.torn or len(log) != plan.queries:
@@ -98,8 +105,8 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         ]
     )
     checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
-    chosen = _positions(directory.recommendations, held_out, plan)
-    common = _positions(directory.common, held_out, plan)
+    chosen = recommended_positions(directory.recommendations, held_out, plan)
+    common = recommended_positions(directory.common, held_out, plan)
     seconds, counters = _reported(directory)
     spec = composition(task.factory)
     cumulative = {
@@ -114,10 +121,10 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         seed_index=task.seed_index,
         prompt_group=prompt_group(plan, task.seed_index),
         checkpoints=checkpoints,
-        win=_looked_up(tables["win"], chosen),
-        win_reference=_looked_up(tables["reference"], chosen) if "reference" in tables else None,
-        common=_looked_up(tables["win"], common),
-        simple_regret=_looked_up(tables["regret"], chosen),
+        win=looked_up(tables["win"], chosen),
+        win_reference=looked_up(tables["reference"], chosen) if "reference" in tables else None,
+        common=looked_up(tables["win"], common),
+        simple_regret=looked_up(tables["regret"], chosen),
         regret={name: np.concatenate([[0.0], np.cumsum(each)])[checkpoints] for name, each in cumulative.items()},
         counters={**counters, **_counted(log)},
         seconds=seconds,
@@ -125,7 +132,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     )
 
 
-def _positions(path: Path, held_out: Judged, plan: Plan) -> Int64[np.ndarray, "checkpoints prompts"]:
+def recommended_positions(path: Path, held_out: Judged, plan: Plan) -> Int64[np.ndarray, "checkpoints prompts"]:
     """Return the recommended positions, checked against the held-out questions, and in their order."""
     recommended = read_recommendations(path)
     if recommended.prompt_ids != tuple(held_out.questions.prompt_ids.tolist()):
@@ -139,9 +146,10 @@ def _positions(path: Path, held_out: Judged, plan: Plan) -> Int64[np.ndarray, "c
     return np.argmax(matches, axis=2)
 
 
-def _looked_up(
+def looked_up(
     table: Float64[np.ndarray, "prompts n_candidates"], chosen: Int64[np.ndarray, "checkpoints prompts"]
 ) -> Float64[np.ndarray, "checkpoints prompts"]:
+    """Return what a table of values per prompt and position has at the chosen positions."""
     return np.take_along_axis(table, chosen.T, axis=1).T
 
 
@@ -181,7 +189,8 @@ def _plain(value: Mapping[str, object]) -> object:
     return json.loads(json.dumps(value))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return distribution -> version of all that numbers may depend on."""
     import platform
 
     import torch

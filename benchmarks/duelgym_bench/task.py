@@ -33,7 +33,7 @@ ASSESSMENT_CHUNK = 64
 PARTS = ("select", "simulate", "learn", "assess")
 
 
-def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner, progress: Callable[[int], None]) -> None:
+def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, progress: Callable[[int], None]) -> None:
     """Run one agent on one seed, from the start or from where it stopped.
 
     A run that was stopped goes on from its last checkpoint (or from the start, for an agent without ``state_dict``):
@@ -44,7 +44,7 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner, progress
         plan: what is run.
         task: which agent and seed.
         out: directory of all runs.
-        learner: the common learner.
+        learner: the common learner; None in tuning, which does without.
         progress: is told how many queries have been answered since it was last told.
 
     Raises:
@@ -71,8 +71,9 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner, progress
     finally:
         loop.close()
         env.close()
-    write_common_curve(plan, task.seed_index, directory, learner)
-    directory.finish()
+    if learner is not None:
+        write_common_curve(plan, task.seed_index, directory, learner)
+    directory.finish(tuning=plan.tuning)
 
 
 class _Run:

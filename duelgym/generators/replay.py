@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from duelgym.agent import Contexts
-from duelgym.errors import SpecificationError
+from duelgym.errors import PoolError, SpecificationError
 from duelgym.generators.protocol import Questions
 from duelgym.pools import CandidatePool
 
@@ -60,12 +60,14 @@ class PoolReplay:
         pool: the recorded candidates.
         n_candidates: how many of the pool's candidates to show (a fresh subset for every question); None: all.
         split: which prompts to ask about: ``"learn"``, scored on ``assess``; ``"tune"``, of which every second prompt is
-            asked about and the others are scored; ``"all"``, asked about and scored alike (nothing is held out).
-        fold: which assessment fold is held out, 0 to ``pool.n_folds - 1``.
+            asked about and the others are scored; ``"within_learn"``, the same with the ``learn`` prompts, for tuning on a
+            pool that keeps none for it; ``"all"``, asked about and scored alike (nothing is held out).
+        fold: which assessment fold is held out, 0 to ``pool.n_folds - 1``; where a part is halved, the halves change
+            places in odd folds.
 
     Raises:
         SpecificationError: if the number of candidates is not within 1 and the pool's.
-        PoolError: if the pool has no such split or fold.
+        PoolError: if the pool has no such split or fold, or too few prompts to halve.
     """
 
     def __init__(
@@ -81,16 +83,22 @@ class PoolReplay:
         self.prompt_dim = pool.prompt_dim
         self.candidate_dim = pool.candidate_dim
         self.n_folds = pool.n_folds
-        if split not in ("learn", "tune", "all"):
-            raise SpecificationError(f"split is {split!r}; questions come from 'learn', 'tune' or 'all'")
+        if split not in ("learn", "tune", "within_learn", "all"):
+            raise SpecificationError(
+                f"split is {split!r}; questions come from 'learn', 'tune', 'within_learn' or 'all'"
+            )
         self._fold = fold
-        rows = pool.split(split, fold)
+        rows = pool.split("learn" if split == "within_learn" else split, fold)
         if split == "learn":
             self._rows, self._assessed = rows, pool.split("assess", fold)
-        elif split == "tune":
-            self._rows, self._assessed = rows[0::2], rows[1::2]
-        else:
+        elif split == "all":
             self._rows = self._assessed = rows
+        else:
+            if len(rows) < 2:
+                raise PoolError(
+                    f"pool {pool.name!r} has {len(rows)} prompt for split {split!r}; halving takes two at least"
+                )
+            self._rows, self._assessed = (rows[(fold + side) % 2 :: 2] for side in (0, 1))
 
     @property
     def has_tune(self) -> bool:

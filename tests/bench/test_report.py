@@ -78,7 +78,7 @@ def simulated(n_seeds: int = 4, n_prompts: int = 30) -> Results:
         command="duelgym-bench run --env SyntheticDuel-v0",
         versions={"duelgym": "0.1.0"},
         specification={"budget": 6400},
-        tuned=False,
+        tuned=(),
         baseline="passive",
         runs=tuple(runs),
         references=references,
@@ -105,7 +105,7 @@ def hostile() -> Results:
     )
     references = References({"uni|form": {"seed 0": np.full(3, 0.5)}}, None, {"seed 0": np.full(3, 0.9)}, None, "", 0.1)
     title = "<b>$x_1$</b> \x1b[31m\N{CJK UNIFIED IDEOGRAPH-6F22} & co"
-    return Results(title, f"run '{HOSTILE}'", {}, {"x": f"</pre>{HOSTILE}"}, True, HOSTILE, (run,), references)
+    return Results(title, f"run '{HOSTILE}'", {}, {"x": f"</pre>{HOSTILE}"}, (HOSTILE,), HOSTILE, (run,), references)
 
 
 class Tags(HTMLParser):
@@ -240,6 +240,24 @@ def test_every_picture_carries_the_references():
 def test_runs_that_do_not_fit_together_are_refused(change, message: str):
     with pytest.raises(DuelgymError, match=message):
         summarise(change(simulated()))
+
+
+def test_tables_mark_every_agent_as_tuned_or_not(tmp_path: Path):
+    results = simulated()
+    assert "settings" not in tables(results, summarise(results, n_resamples=20))[0].header
+    some = dataclasses.replace(results, tuned=("passive", "passive@1"))
+    summary = summarise(some, n_resamples=20)
+    win, differences, *_ = tables(some, summary)
+    marks = {row[0]: row[win.header.index("settings")] for row in win.rows}
+    expected = {
+        agent: "tuned" if agent.startswith("passive") and agent != "passive-ensemble" else "untuned" for agent in AGENTS
+    }
+    assert marks == expected | dict.fromkeys(("oracle", "supervised reference", "uniform", "longest answer"), "")
+    assert "each agent with its own settings" in differences.note
+    assert table_text(some, summary).startswith("SyntheticDuel-v0  (partly tuned)")
+    assert markdown_tables(some, summary).startswith("Partly tuned. ")
+    assert '<span class="mark">partly tuned</span>' in write_report(some, tmp_path, summary).page.read_text()
+    assert dataclasses.replace(results, tuned=tuple(AGENTS)).tuned_mark == "tuned"
 
 
 def test_columns_of_tables():

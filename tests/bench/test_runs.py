@@ -432,7 +432,7 @@ def test_a_forged_preference_does_not_survive_even_with_new_hashes(finished, tmp
     record = json.loads(lines[50])
     lines[50] = json.dumps(record | {"preference": 1 - record["preference"]})
     folder.queries.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
-    folder.finish()
+    folder.finish(tuning=False)
     with pytest.raises(LogError, match="line 51: query 49 logs preference"):
         score(out)
 
