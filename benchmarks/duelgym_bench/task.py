@@ -176,7 +176,7 @@ class _Run:
             file.write(line + "\n")
 
     def _held_out_duels(self, held_out: Judged) -> HeldOutDuels | None:
-        if not hasattr(self.agent, "sample_utilities"):
+        if self.plan.tuning or not hasattr(self.agent, "sample_utilities"):
             return None
         rng = np.random.default_rng(derived_seed("held-out duels", self.plan.env, self.task.seed_index))
         texts = bool(getattr(self.agent, "needs_texts", False))

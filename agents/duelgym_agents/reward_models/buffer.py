@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ class LabelledDuels:
         prompts: prompt features.
         candidates: features of the two candidates, in the order shown.
         targets: 1 where the first was preferred, 0 where the second was, 0.5 for a tie.
-        marks: random numbers that decide which epistemic indices learn from a duel; none without bootstrap.
+        marks: standard normal numbers that decide which epistemic indices learn from a duel; none without bootstrap.
     """
 
     prompts: Float32[np.ndarray, "duels prompt_dim"]
@@ -69,9 +69,10 @@ class DuelBuffer:
         """Return ``count`` duels drawn uniformly with replacement; the buffer must not be empty."""
         return self._at(rng.integers(len(self), size=count))
 
-    def everything(self) -> LabelledDuels:
-        """Return all duels in the buffer, each once."""
-        return self._at(np.arange(len(self)))
+    def pieces(self, size: int) -> Iterator[LabelledDuels]:
+        """Yield all duels in the buffer, each once, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self._at(np.arange(start, min(start + size, len(self))))
 
     def _at(self, places: Int64[np.ndarray, " duels"]) -> LabelledDuels:
         return LabelledDuels(

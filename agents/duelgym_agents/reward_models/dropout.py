@@ -42,9 +42,13 @@ class DropoutSettings(ReplaySettings):
 class MCDropout:
     """A point MLP with dropout that stays on when it is asked for samples (Gal and Ghahramani 2016).
 
-    A sample leaves the same units out for all prompts and candidates, so it is one function: drawn anew for each
-    candidate, differences would be noise. In training the two candidates of a duel share theirs, for the same
-    reason. The mean leaves nothing out.
+    Hidden units are left out with probability ``dropout_rate``, and those kept count 1 / (1 - rate), so that each is
+    what it was in expectation. A sample leaves the same units out for all prompts and candidates, so it is one
+    function: drawn anew for each candidate, differences would be noise. In training the two candidates of a duel share
+    theirs, for the same reason. The mean leaves nothing out. Inputs are never left out.
+
+    The spread is the network's more than the labels': it is hardly smaller about pairs seen often (Osband 2016, Risk
+    versus Uncertainty in Deep Learning).
 
     Args:
         settings: see :class:`DropoutSettings`.

@@ -20,7 +20,8 @@ class MLPEnsemble:
 
     Each particle minimises its own sum over the buffered duels of cross-entropy + lambda ||weights - anchor||^2.
     It is followed as a mean over a minibatch, so lambda is divided by the number of duels in the buffer.
-    Particles start apart and share minibatches.
+    Particles start apart and share minibatches; with ``bootstrap`` each counts half of their duels twice and the others
+    not at all, the same ones for as long as they are in the buffer.
 
     Args:
         settings: see :class:`NetworkSettings`.

@@ -28,7 +28,7 @@ class EpinetSettings(ReplaySettings):
         indices_per_step: indices drawn for each optimiser step, over which the loss is averaged.
         epinet_hidden_sizes: width of each hidden layer of the learnt part of the epinet.
         prior_hidden_sizes: likewise of each of the ``index_dim`` frozen networks.
-        prior_scale: the frozen part's standard deviation over indices, in logits.
+        prior_scale: standard deviation over indices of the frozen part of one utility, in logits; 0 leaves it out.
         bootstrap: whether each index learns from a random half of the duels, each counted twice.
         n_samples: samples that rules get.
         rest: see :class:`ReplaySettings`, ``hidden_sizes`` being the base network's.
@@ -53,12 +53,15 @@ class EpinetSettings(ReplaySettings):
 
 
 class Epinet:
-    """Utility mu(x) + e(h, z) . z + prior(x) . z under the index z ~ N(0, I) (Osband et al. 2023, Epistemic Neural Networks).
+    """Utility mu(x) + e(h, z) . z + s prior(x) . z under the index z ~ N(0, I).
 
-    mu is an MLP; e an MLP that reads mu's last hidden layer h, through which it passes no gradient, and z; the prior is
-    a frozen MLP for each entry of z. The mean is mu: over indices the prior's is zero, and e's is taken to be. The paper leaves
-    the prior's scale to each problem; here it is divided by the root of ``index_dim``, which makes it a standard
-    deviation. e begins at zero.
+    An epinet after Osband et al. (2023, Epistemic Neural Networks). mu is an MLP; e an MLP that reads mu's last hidden
+    layer h, through which it passes no gradient, and z; the prior is a frozen MLP for each entry of z. Each step
+    descends the mean of cross-entropy + lambda ||weights - anchor||^2 over some indices. The mean is mu: over indices
+    the prior's is zero, and e's is taken to be.
+
+    The paper leaves s to each problem; here it is ``prior_scale`` over the root of ``index_dim``, which makes
+    ``prior_scale`` a standard deviation. e's last layer begins at zero, so that the spread begins as the prior's.
 
     Args:
         settings: see :class:`EpinetSettings`.
@@ -90,6 +93,8 @@ class Epinet:
         sizes = (settings.hidden_sizes[-1] + index_dim, *settings.epinet_hidden_sizes, index_dim)
         self._shapes: list[tuple[int, ...]] = [shape for pair in pairwise(sizes) for shape in (pair, pair[1:])]
         self._parameters = torch.cat([self._base.parameters, _initial(self._shapes, rng)])
+        # A view of the same memory, since one optimiser moves base and learnt part.
+        self._base.parameters = self._parameters[: len(self._base.parameters)]
         self._optimiser = AnchoredAdam(self._parameters, settings.anchor)
 
     def update(
@@ -119,12 +124,8 @@ class Epinet:
 
     def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
         """Return the base network's utility."""
-        base = self._parameters[: len(self._base.parameters)]
         return np.concatenate(
-            [
-                self._base.output(self._base.hidden(candidates, prompts, base), base)[0].numpy()
-                for _, candidates, prompts in self._replay.pieces(contexts, self._base.width)
-            ]
+            [self._base.utilities(*inputs)[0].numpy() for _, *inputs in self._replay.pieces(contexts, self._base.width)]
         )
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:

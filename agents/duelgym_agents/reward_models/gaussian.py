@@ -9,6 +9,8 @@ from jaxtyping import Float32, Float64
 
 from duelgym_agents.state import entry
 
+# A label on a logit of this standard deviation tells its sign alone, and beyond it rounding would spoil the covariance.
+_WIDEST = 1e6
 _NEWTON_STEPS = 50
 _TOLERANCE = 1e-8
 
@@ -17,9 +19,10 @@ class GaussianWeights:
     """N(mean, covariance) about the weights w, where P(first preferred) = sigmoid(x . w) and x is a difference of features.
 
     Each batch of labels is taken in by Laplace's approximation: the mean moves to the maximum of prior times
-    likelihood, found by Newton's method; the information there, p (1 - p) x x' summed over the batch, is added to the inverse
-    covariance (Spiegelhalter and Lauritzen 1990, for a batch at a time). Both need only matrices of the batch's size
-    (Woodbury), so a batch of B costs O(B d^2 + B^3). In float64, since thousands of updates follow one another.
+    likelihood, found by Newton's method; the information there, power p (1 - p) x x' summed over the batch, is added to
+    the inverse covariance (Spiegelhalter and Lauritzen 1990, for a batch at a time). Both need only matrices of the
+    batch's size (Woodbury), so a batch of B costs O(B d^2 + B^3). In float64, since thousands of updates follow one
+    another.
 
     Args:
         dim: number of weights.
@@ -36,20 +39,23 @@ class GaussianWeights:
         targets: Float32[np.ndarray, " duels"],
         power: float = 1.0,
     ) -> None:
-        """Take a batch of labels in.
+        """Take a batch of labels in, of which there must be one; their order does not matter.
 
         Args:
-            differences: features of the first shown minus those of the second.
+            differences: features of the first shown minus those of the second. One so long that its logit deviates by
+                more than a million is shortened to that, which leaves what its label tells.
             targets: probability that the first is preferred: 1, 0, or 0.5 for a tie.
             power: the likelihood's exponent; 1 is Bayes' rule, less learns more carefully.
         """
         x = differences.astype(np.float64)
         spread = self.covariance @ x.T
+        wide = np.sqrt(np.einsum("bd,db->b", x, spread).clip(min=_WIDEST**2)) / _WIDEST
+        x, spread = x / wide[:, None], spread / wide
         kernel = x @ spread
         before = x @ self.mean
         shifts = _most_probable(kernel, before, targets.astype(np.float64), power)
         self.mean = self.mean + spread @ shifts
-        p = _sigmoid(before + kernel @ shifts)
+        p = sigmoid(before + kernel @ shifts)
         root = np.sqrt(power * p * (1 - p))
         inner = np.eye(len(x)) + root[:, None] * kernel * root
         half = np.linalg.solve(np.linalg.cholesky(inner), root[:, None] * spread.T)
@@ -57,20 +63,27 @@ class GaussianWeights:
 
     def sample(self, n_samples: int, rng: np.random.Generator) -> Float32[np.ndarray, "n_samples d"]:
         """Return independent draws of the weights."""
-        values, vectors = np.linalg.eigh(self.covariance)
-        scaled = rng.standard_normal((n_samples, len(values))) * np.sqrt(np.maximum(values, 0))
-        return (self.mean + scaled @ vectors.T).astype(np.float32)
+        try:
+            root = np.linalg.cholesky(self.covariance)
+        except np.linalg.LinAlgError:  # after extreme labels rounding may leave an eigenvalue that is not positive
+            values, vectors = np.linalg.eigh(self.covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0))
+        return (self.mean + rng.standard_normal((n_samples, len(root))) @ root.T).astype(np.float32)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return mean and covariance."""
         return {"mean": self.mean.copy(), "covariance": self.covariance.copy()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, np.ndarray]) -> GaussianWeights:
-        """Return the beliefs that :meth:`state_dict` described."""
-        mean = entry(state, "mean", (None,)).astype(np.float64)
-        weights = cls(len(mean), 1.0)
-        weights.mean, weights.covariance = mean, entry(state, "covariance", (len(mean),) * 2).astype(np.float64)
+    def from_state(cls, state: Mapping[str, np.ndarray], dim: int) -> GaussianWeights:
+        """Return the beliefs about ``dim`` weights that :meth:`state_dict` described.
+
+        Raises:
+            SpecificationError: if the state is of another number of weights.
+        """
+        weights = cls(dim, 1.0)
+        weights.mean = entry(state, "mean", (dim,)).astype(np.float64)
+        weights.covariance = entry(state, "covariance", (dim, dim)).astype(np.float64)
         return weights
 
 
@@ -93,7 +106,7 @@ def _most_probable(
     shifts = np.zeros_like(before)
     value = log_posterior(shifts)
     for _ in range(_NEWTON_STEPS):
-        p = _sigmoid(before + kernel @ shifts)
+        p = sigmoid(before + kernel @ shifts)
         rest = power * (targets - p) - shifts
         if np.abs(rest).max() < _TOLERANCE:
             break
@@ -110,5 +123,6 @@ def _most_probable(
     return shifts
 
 
-def _sigmoid(logits: Float64[np.ndarray, " duels"]) -> Float64[np.ndarray, " duels"]:
+def sigmoid(logits: Float64[np.ndarray, " duels"]) -> Float64[np.ndarray, " duels"]:
+    """Return 1 / (1 + exp(-logits)), which no logit makes overflow."""
     return 0.5 + 0.5 * np.tanh(0.5 * logits)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, Int8, Int64
 
 from duelgym.agent import Contexts
 from duelgym.checks import positive_number, whole_number
+from duelgym.errors import SpecificationError
 from duelgym_agents.exploration import LinearPosterior
+from duelgym_agents.reward_models.gaussian import sigmoid
 from duelgym_agents.reward_models.network import StackedMLP
 from duelgym_agents.reward_models.optimiser import AnchoredAdam
 from duelgym_agents.reward_models.replay import Replay
@@ -25,7 +26,8 @@ class LaplaceSettings(ReplaySettings):
     Args:
         posterior_scale: multiplies standard deviations; 1 is Laplace's approximation.
         n_samples: samples that rules get.
-        rest: see :class:`ReplaySettings`; ``regularizer`` must be positive, since it is half the prior's precision.
+        rest: see :class:`ReplaySettings`. ``regularizer`` is half the prior's precision, so it must be positive and
+            have no half-life.
     """
 
     posterior_scale: float = 1.0
@@ -34,6 +36,11 @@ class LaplaceSettings(ReplaySettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         positive_number("regularizer", self.regularizer)
+        if self.regularizer_half_life is not None:
+            raise SpecificationError(
+                f"regularizer_half_life is {self.regularizer_half_life!r}; a Laplace approximation takes only None, "
+                "since its regularizer is a prior, which labels do not change"
+            )
         positive_number("posterior_scale", self.posterior_scale)
         whole_number("n_samples", self.n_samples)
 
@@ -41,8 +48,10 @@ class LaplaceSettings(ReplaySettings):
 class LastLayerLaplace:
     """A point MLP whose last layer's weights are Gaussian (Kristiadi et al. 2020; Daxberger et al. 2021).
 
-    Mean: the trained weights. Precision: that of the prior, 2 lambda, plus p (1 - p) h h' summed over the buffer, h the
-    difference of the last hidden layer's activations. It is made anew after every batch, since training moves those.
+    Mean: the trained weights. Precision: that of the prior, 2 lambda I, plus p (1 - p) h h' summed over the buffer,
+    where h is the difference of the two candidates' last hidden activations and p the probability of a win under the
+    trained weights: the Hessian, in these weights, of the loss that training follows. It is made anew after every
+    batch, since training moves h.
 
     Args:
         settings: see :class:`LaplaceSettings`.
@@ -105,7 +114,11 @@ class LastLayerLaplace:
         return self._optimiser.state_dict() | self._replay.state_dict()
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            SpecificationError: if the state is not that of a model with equal settings and dimensions.
+        """
         self._optimiser.load_state_dict(state)
         self._replay.load_state_dict(state)
         self._factor = None
@@ -124,11 +137,12 @@ class LastLayerLaplace:
         if self._factor is None:
             width = self.settings.hidden_sizes[-1]
             precision = 2 * self.settings.regularizer * np.eye(width)
-            if len(self._replay):
-                duels = self._replay.everything()
-                hidden = self._network.hidden(duels.candidates, duels.prompts)[0]
-                differences = (hidden[:, 0] - hidden[:, 1]).numpy()
-                p = torch.from_numpy(differences @ self._last_weights()).sigmoid().numpy()
-                precision += (differences * (p * (1 - p))[:, None]).T @ differences
+            weights = self._last_weights().astype(np.float64)
+            for duels in self._replay.everything(self._network.width):
+                hidden = self._network.hidden(duels.candidates, duels.prompts)[0].numpy().astype(np.float64)
+                differences = hidden[:, 0] - hidden[:, 1]
+                p = sigmoid(differences @ weights)
+                rooted = differences * np.sqrt(p * (1 - p))[:, None]
+                precision += rooted.T @ rooted
             self._factor = self.settings.posterior_scale * np.linalg.inv(np.linalg.cholesky(precision)).T
         return self._factor

@@ -25,7 +25,8 @@ class LinearSettings:
     Args:
         features: ``"response"``, ``"interaction"`` with the prompt, or ``"fourier"``: see
             :class:`~duelgym_agents.reward_models.feature_map.FeatureMap`.
-        prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt before any label.
+        prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt before any label,
+            as a root mean square over the pairs of the first contexts.
         likelihood_power: exponent of the likelihood, above 0 and up to 1; below 1 the beliefs stay wider than Bayes'
             rule has them, which forgives features in which the utility is not linear (Grünwald 2012).
         n_samples: samples that rules get.
@@ -49,22 +50,28 @@ class LinearSettings:
 class BayesianLinear:
     """A utility linear in fixed features, with a Gaussian posterior over its weights and their full covariance.
 
-    The embeddings are a language model's last hidden layer, so this is a Bayesian logistic last layer on a frozen body.
+    Where embeddings are a language model's last hidden layer, it is a Bayesian logistic last layer on a frozen body.
     The posterior is updated online, batch by batch (:class:`GaussianWeights`), and nothing is forgotten. Features
-    are scaled, and the prior set, by the first contexts, without labels. Skipped duels and self-duels are left out.
+    are scaled, and the prior set, by the first contexts learnt from, without their labels. Skipped duels and self-duels
+    are left out.
+
+    Laplace's approximation is somewhat too sure: where the prior is true, with its default scale and 160 labels in
+    batches of 16 on 6 features, squared errors of differences are 1.3 times the variance claimed, and win probabilities
+    right to within 0.02.
 
     Args:
         settings: see :class:`LinearSettings`.
         prompt_dim: features of a prompt embedding.
-        candidate_dim: features of a candidate embedding.
+        candidate_dim: features of a candidate embedding; ``"interaction"`` multiplies where the two are equal.
         rng: unused, since learning draws nothing.
     """
 
     def __init__(
         self, settings: LinearSettings, *, prompt_dim: int, candidate_dim: int, rng: np.random.Generator
     ) -> None:
-        del prompt_dim, candidate_dim, rng
+        del rng
         self.settings = settings
+        self._dims = prompt_dim, candidate_dim
         self._map: FeatureMap | None = None
         self._weights: GaussianWeights | None = None
 
@@ -107,11 +114,17 @@ class BayesianLinear:
         return with_prefix("features", self._map.state_dict()) | self._weights.state_dict()
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            SpecificationError: if the state is not that of a model with equal settings and dimensions.
+        """
         self._map = self._weights = None
         if state:
-            self._map = FeatureMap.from_state(self.settings.features, without_prefix("features", state))
-            self._weights = GaussianWeights.from_state(state)
+            prompt_dim, candidate_dim = self._dims
+            features = FeatureMap.from_state(self.settings.features, without_prefix("features", state), candidate_dim)
+            self._weights = GaussianWeights.from_state(state, features.width(prompt_dim))
+            self._map = features
 
     def _or_begun_with(self, contexts: Contexts) -> tuple[FeatureMap, GaussianWeights]:
         """Return features and beliefs or, before the first labels, those that these contexts would begin."""
@@ -119,8 +132,11 @@ class BayesianLinear:
             return self._map, self._weights
         features = FeatureMap.measured(contexts, self.settings.features)
         shown = features(contexts)
-        deviation = shown - shown.mean(axis=1, keepdims=True)
-        spread = float(np.mean(np.sum(np.square(deviation, dtype=np.float64), axis=2)))
-        # Two candidates differ by twice the spread in mean square; identical ones tell no scale.
-        variance = self.settings.prior_scale**2 / (2 * spread) if spread > 0 else 1.0
-        return features, GaussianWeights(shown.shape[2], variance)
+        size = float(np.mean(np.square(shown, dtype=np.float64)))
+        shown -= shown.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+        squares = float(np.mean(np.square(shown, dtype=np.float64)))
+        if squares <= 1e-12 * size:  # candidates that do not differ beyond rounding tell no scale
+            return features, GaussianWeights(shown.shape[2], 1.0)
+        # Two of n candidates differ by 2 n / (n - 1) times their mean square distance from their mean.
+        _, n, dim = shown.shape
+        return features, GaussianWeights(dim, self.settings.prior_scale**2 * (n - 1) / (2 * n * dim * squares))

@@ -14,7 +14,7 @@ from duelgym_agents.state import entry
 
 
 class AnchoredAdam:
-    """Steps of Adam (Kingma and Ba 2015) on a loss + pull ||weights - anchor||^2.
+    """Steps of Adam (Kingma and Ba 2015, with its betas of 0.9 and 0.999) on a loss + pull ||weights - anchor||^2.
 
     Args:
         parameters: changed in place by :meth:`step`.
@@ -30,7 +30,13 @@ class AnchoredAdam:
         self._steps_done = torch.zeros(())
 
     def step(self, gradient: Float32[torch.Tensor, " weights"], *, pull: float, learning_rate: float) -> None:
-        """Take one step; ``gradient`` is the loss's, and is overwritten."""
+        """Take one step.
+
+        Args:
+            gradient: of the loss alone; it is overwritten.
+            pull: of the anchor.
+            learning_rate: the step size.
+        """
         gradient.add_(self._parameters, alpha=2 * pull)
         if self._near_init:
             gradient.sub_(self._anchor, alpha=2 * pull)
@@ -56,7 +62,11 @@ class AnchoredAdam:
         return {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            SpecificationError: if the state is not that of as many weights.
+        """
         for name, tensor in self._tensors().items():
             np.copyto(tensor.numpy(), entry(state, name, tuple(tensor.shape)))
 

@@ -25,9 +25,9 @@ class PriorSettings(NetworkSettings):
 
     Args:
         prior_hidden_sizes: width of each hidden layer of the frozen networks.
-        prior_scale: their standard deviation, in logits, before any label.
-        particles_add_point: whether a particle's utility also has the point head's in it. Public notes on 2603.17378
-            disagree about this.
+        prior_scale: standard deviation over particles of the frozen part of one utility, in logits; 0 leaves it out.
+        particles_add_point: whether a particle's utility is the sum of three, the point head's too. Public notes on
+            2603.17378 disagree about this.
         rest: see :class:`NetworkSettings`.
     """
 
@@ -45,8 +45,10 @@ class PriorSettings(NetworkSettings):
 class RandomisedPriorEnsemble:
     """Particles that are a frozen random network plus a trained one (Osband, Aslanides and Cassirer 2018).
 
-    Far from data the frozen parts keep disagreeing, whatever training does. As in the exploration at scale of 2603.17378,
-    a point head without prior learns the same labels and gives the mean; its loss does not reach the particles.
+    A particle's utility is f(x) + ``prior_scale`` p(x); f alone is trained, so that the sum explains the labels, and
+    held near its own beginning. Far from data the frozen parts keep disagreeing, whatever training does. As in the
+    exploration at scale of 2603.17378, a point head without prior learns the same labels and gives the mean. The
+    particles' loss does not reach it, even where their utilities have it in them.
 
     Args:
         settings: see :class:`PriorSettings`.

@@ -35,8 +35,8 @@ class Minibatch:
 class Replay:
     """Informative duels in a first-in-first-out buffer, and how they and new contexts are shown to a network.
 
-    Inputs are scaled by running moments of all
-    contexts seen (:class:`~duelgym_agents.reward_models.scaling.FeatureScaler`).
+    Inputs are scaled by running moments of all contexts seen
+    (:class:`~duelgym_agents.reward_models.scaling.FeatureScaler`). Duels are kept as they came and scaled when shown.
 
     Args:
         settings: capacity, minibatch, regulariser, features.
@@ -80,7 +80,11 @@ class Replay:
     def add(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> bool:
-        """Take the contexts into the scales and the batch's informative duels into the buffer; return whether there were any."""
+        """Take the contexts into the scales and the batch's informative duels into the buffer.
+
+        Returns:
+            Whether there were any.
+        """
         self._prompt_scaler.update(contexts.prompts)
         self._candidate_scaler.update(_rows(contexts.candidates))
         asked, targets = informative(pairs, preferences)
@@ -95,13 +99,21 @@ class Replay:
         """Return a minibatch, drawn with replacement; there must have been an informative duel."""
         return self._shown(self._buffer.draw(self._settings.minibatch_size, self.rng))
 
-    def everything(self) -> Minibatch:
-        """Return the whole buffer."""
-        return self._shown(self._buffer.everything())
+    def everything(self, width: int) -> Iterator[Minibatch]:
+        """Yield the whole buffer, each duel once, in pieces: a long buffer shown at once would take its own size again.
+
+        Args:
+            width: numbers that the network makes of one candidate at once.
+        """
+        size = max(1, _PIECE // (2 * max(width, sum(self.input_dims))))
+        yield from map(self._shown, self._buffer.pieces(size))
 
     @property
     def pull(self) -> float:
-        """What the regulariser weighs against a mean over duels: lambda, halved as the settings say, over duels in the buffer."""
+        """What the regulariser weighs against a mean over duels: lambda over the number of duels in the buffer.
+
+        With a half-life h lambda is regularizer 2^(-n / h), n the number of informative duels ever seen.
+        """
         half_life = self._settings.regularizer_half_life
         decay = 1.0 if half_life is None else 2.0 ** (-self._buffer.added / half_life)
         return self._settings.regularizer * decay / len(self._buffer)
@@ -137,7 +149,11 @@ class Replay:
         return state
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            SpecificationError: if the state is not that of a replay with equal settings and dimensions.
+        """
         for name, part in self._parts().items():
             part.load_state_dict(without_prefix(name, state))
         generator_from_array(self.rng, entry(state, "rng"))
@@ -164,7 +180,10 @@ class Replay:
 def informative(
     pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
 ) -> tuple[Int64[np.ndarray, " duels"], Float32[np.ndarray, " duels"]]:
-    """Return which duels of a batch teach something (neither skipped nor of a candidate with itself), and their targets."""
+    """Return which duels of a batch teach something, and their targets: 1 first preferred, 0 second, 0.5 tie.
+
+    A skipped duel does not, nor does a candidate's with itself.
+    """
     (asked,) = np.nonzero((preferences != PREFERENCE_NONE) & (pairs[:, 0] != pairs[:, 1]))
     return asked, _TARGETS[preferences[asked]]
 
@@ -174,8 +193,9 @@ def double_or_nothing(
 ) -> Float32[torch.Tensor, "index duels"]:
     """Return how much each duel counts under each epistemic index: 2 on one side of the index, 0 on the other.
 
-    With Gaussian marks every duel counts for half of all indices (Owen and Eckles 2012), and neighbouring indices agree
-    on most duels (Osband et al. 2023, epistemic neural networks). A particle's index is a unit vector.
+    Double or nothing is the bootstrap of Owen and Eckles (2012). Gaussian marks have every duel count for half of all
+    indices, and neighbouring indices agree on most duels (Osband et al. 2023, Epistemic Neural Networks). A particle's
+    index is a unit vector, so the halves of two particles are independent.
     """
     return 2.0 * (indices @ marks.T > 0)
 

@@ -26,7 +26,7 @@ class ReplaySettings:
         steps: optimiser steps after each batch of labels; each batch counts, however small it is.
         minibatch_size: duels in one step, drawn from the buffer with replacement, the same for all particles.
         regularizer: lambda in sum over duels of cross-entropy + lambda ||weights - anchor||^2.
-        regularizer_half_life: after how many duels lambda halves, again and again; None keeps it.
+        regularizer_half_life: after how many informative duels lambda halves, again and again; None keeps it.
         anchor: ``"init"`` holds the weights near the initial ones (the ensemble's loss), ``"zero"`` near zero (the point
             model's loss).
         buffer_capacity: how many of the latest duels are learnt from.
