@@ -326,11 +326,11 @@ def test_a_configuration_that_fails_has_had_its_try(tmp_path, monkeypatch):
 
 
 def test_tuning_beats_defaults_that_are_bad(tmp_path, in_process):
-    """Learns: with a prior a hundred times too narrow as its default an agent gains by more than .05 from 8 tries."""
-    asked = _plan(agents=("infomax+bayesian_linear",), queries=320, env_kwargs=PROBLEM | {"utility": "linear"})
+    """Learns: with a learning rate at which nothing is learnt as its default an agent gains by more than .05 from 8 tries."""
+    asked = _plan(agents=("passive+point",), queries=320, env_kwargs=PROBLEM | {"utility": "linear"})
     plan = tuning_plan(asked, 8, tmp_path)
-    spoilt = plan.settings["infomax+bayesian_linear#0"] | {"prior_scale": 0.001}
-    plan = dataclasses.replace(plan, settings={**plan.settings, "infomax+bayesian_linear#0": spoilt})
+    spoilt = plan.settings["passive+point#0"] | {"learning_rate": 1e-9}
+    plan = dataclasses.replace(plan, settings={**plan.settings, "passive+point#0": spoilt})
     (agent,) = tune.tune(save_plan(plan, tmp_path), tmp_path, jobs=1)
     assert agent.tried[agent.chosen].score > agent.tried[0].score + 0.05
 
