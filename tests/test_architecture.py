@@ -13,7 +13,7 @@ PACKAGES = {
     "duelgym_agents": ROOT / "agents" / "duelgym_agents",
     "duelgym_bench": ROOT / "benchmarks" / "duelgym_bench",
 }
-PUBLIC = {"duelgym", "duelgym.agent", "duelgym.checks", "duelgym.errors"}
+PUBLIC = {"duelgym", "duelgym.agent", "duelgym.checks", "duelgym.errors", "duelgym.generators.language_model"}
 
 
 def _imports(path):

@@ -17,7 +17,11 @@ from duelgym_agents.reward_models import (
     EpinetSettings,
     LaplaceSettings,
     LastLayerLaplace,
+    LinearHeads,
+    LinearHeadSettings,
     LinearSettings,
+    LoRAEnsemble,
+    LoRASettings,
     MCDropout,
     MLPEnsemble,
     NetworkSettings,
@@ -61,6 +65,8 @@ REWARD_MODELS: dict[str, RewardModelKind] = {
         RewardModelKind("bayesian_linear", BayesianLinear, LinearSettings()),
         RewardModelKind("laplace", LastLayerLaplace, LaplaceSettings(anchor="zero")),
         RewardModelKind("mc_dropout", MCDropout, DropoutSettings(anchor="zero")),
+        RewardModelKind("linear_heads", LinearHeads, LinearHeadSettings()),
+        RewardModelKind("lora", LoRAEnsemble, LoRASettings()),
     )
 }
 

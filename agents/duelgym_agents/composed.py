@@ -56,6 +56,11 @@ class RewardModelAgent:
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._asked: set[int] = set()
 
+    @property
+    def needs_texts(self) -> bool:
+        """Whether the model reads texts."""
+        return bool(getattr(self._model, "needs_texts", False))
+
     def select_pairs(self, contexts: Contexts) -> Int64[np.ndarray, "batch 2"]:
         """Return the pairs (first shown, second shown) that the rule picks; nothing that it does not read is computed.
 

@@ -15,7 +15,7 @@ from duelgym.envs.problems import Problem, build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import SpecificationError
-from duelgym.generators import PoolReplay
+from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym_agents import registry
 from duelgym_bench.files import write_atomically
 
@@ -173,7 +173,12 @@ def check_plan(plan: Plan) -> None:
             f"the {simulator} simulator cannot score pairs, so a run with it would have no win rates; take another"
         )
     for agent in plan.agents:
-        make_agent(plan, Task(agent, 0), problem)
+        built = make_agent(plan, Task(agent, 0), problem)
+        if getattr(built, "needs_texts", False) and isinstance(problem.generator, GaussianFeatures):
+            raise SpecificationError(
+                f"agent {agent!r} reads texts, and the responses of {plan.env} are points; use an environment with texts, such "
+                "as LLMDuel-v0"
+            )
 
 
 def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from duelgym_agents.reward_models.dropout import DropoutSettings, MCDropout
 from duelgym_agents.reward_models.ensemble import MLPEnsemble
 from duelgym_agents.reward_models.epinet import Epinet, EpinetSettings
+from duelgym_agents.reward_models.language_model import LinearHeads, LinearHeadSettings, LoRAEnsemble, LoRASettings
 from duelgym_agents.reward_models.laplace import LaplaceSettings, LastLayerLaplace
 from duelgym_agents.reward_models.linear import BayesianLinear, LinearSettings
 from duelgym_agents.reward_models.protocol import RewardModel
 from duelgym_agents.reward_models.randomised_prior import PriorSettings, RandomisedPriorEnsemble
-from duelgym_agents.reward_models.settings import NetworkSettings, ReplaySettings
+from duelgym_agents.reward_models.settings import LearningSettings, NetworkSettings, ReplaySettings
 
 __all__ = [
     "BayesianLinear",
@@ -18,7 +19,12 @@ __all__ = [
     "EpinetSettings",
     "LaplaceSettings",
     "LastLayerLaplace",
+    "LearningSettings",
+    "LinearHeadSettings",
+    "LinearHeads",
     "LinearSettings",
+    "LoRAEnsemble",
+    "LoRASettings",
     "MCDropout",
     "MLPEnsemble",
     "NetworkSettings",

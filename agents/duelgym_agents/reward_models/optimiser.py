@@ -18,16 +18,21 @@ class AnchoredAdam:
 
     Args:
         parameters: changed in place by :meth:`step`.
-        anchor: ``"init"``: the weights as they are now; ``"zero"``: zero.
+        anchor: ``"init"``: the weights as they are now; ``"zero"``: zero; or other weights, which are kept.
     """
 
-    def __init__(self, parameters: Float32[torch.Tensor, " weights"], anchor: Literal["init", "zero"]) -> None:
+    def __init__(
+        self,
+        parameters: Float32[torch.Tensor, " weights"],
+        anchor: Literal["init", "zero"] | Float32[torch.Tensor, " weights"],
+    ) -> None:
         self._parameters = parameters
-        self._near_init = anchor == "init"
-        self._anchor = parameters.clone() if self._near_init else torch.zeros_like(parameters)
+        if isinstance(anchor, str):
+            anchor = parameters.clone() if anchor == "init" else torch.zeros_like(parameters)
+        self._anchor = anchor
         self._first_moment = torch.zeros_like(parameters)
         self._second_moment = torch.zeros_like(parameters)
-        self._steps_done = torch.zeros(())
+        self._steps_done = torch.zeros((), device=parameters.device)
 
     def step(self, gradient: Float32[torch.Tensor, " weights"], *, pull: float, learning_rate: float) -> None:
         """Take one step.
@@ -37,9 +42,7 @@ class AnchoredAdam:
             pull: of the anchor.
             learning_rate: the step size.
         """
-        gradient.add_(self._parameters, alpha=2 * pull)
-        if self._near_init:
-            gradient.sub_(self._anchor, alpha=2 * pull)
+        gradient.add_(self._parameters, alpha=2 * pull).sub_(self._anchor, alpha=2 * pull)
         adam(
             [self._parameters],
             [gradient],
@@ -59,7 +62,7 @@ class AnchoredAdam:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return weights, anchor and moments."""
-        return {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self._tensors().items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` gave.
@@ -68,7 +71,7 @@ class AnchoredAdam:
             SpecificationError: if the state is not that of as many weights.
         """
         for name, tensor in self._tensors().items():
-            np.copyto(tensor.numpy(), entry(state, name, tuple(tensor.shape)))
+            tensor.copy_(torch.tensor(entry(state, name, tuple(tensor.shape))))
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         return {

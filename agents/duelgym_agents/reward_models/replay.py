@@ -110,13 +110,8 @@ class Replay:
 
     @property
     def pull(self) -> float:
-        """What the regulariser weighs against a mean over duels: lambda over the number of duels in the buffer.
-
-        With a half-life h lambda is regularizer 2^(-n / h), n the number of informative duels ever seen.
-        """
-        half_life = self._settings.regularizer_half_life
-        decay = 1.0 if half_life is None else 2.0 ** (-self._buffer.added / half_life)
-        return self._settings.regularizer * decay / len(self._buffer)
+        """What the regulariser weighs against a mean over duels (:meth:`LearningSettings.pull`)."""
+        return self._settings.pull(added=self._buffer.added, kept=len(self._buffer))
 
     def pieces(
         self, contexts: Contexts, width: int

@@ -11,8 +11,57 @@ from duelgym.errors import SpecificationError
 
 
 @dataclass(frozen=True)
-class ReplaySettings:
-    """How a network learns from the duels in its buffer.
+class LearningSettings:
+    """How weights learn from the duels in a buffer.
+
+    Args:
+        learning_rate: step size of Adam.
+        steps: optimiser steps after each batch of labels; each batch counts, however small it is.
+        minibatch_size: duels in one step, drawn from the buffer with replacement, the same for all particles.
+        regularizer: lambda in sum over duels of cross-entropy + lambda ||weights - anchor||^2.
+        regularizer_half_life: after how many informative duels lambda halves, again and again; None keeps it.
+        anchor: ``"init"`` holds the weights near the initial ones (the ensemble's loss), ``"zero"`` near zero (the point
+            model's loss).
+        buffer_capacity: how many of the latest duels are learnt from.
+
+    Raises:
+        SpecificationError: if a value is not of its kind or out of range.
+    """
+
+    learning_rate: float = 1e-3
+    steps: int = 5
+    minibatch_size: int = 128
+    regularizer: float = 10.0
+    regularizer_half_life: float | None = None
+    anchor: Literal["init", "zero"] = "init"
+    buffer_capacity: int = 3200
+
+    def __post_init__(self) -> None:
+        positive_number("learning_rate", self.learning_rate)
+        whole_number("steps", self.steps, 0)
+        whole_number("minibatch_size", self.minibatch_size)
+        finite_number("regularizer", self.regularizer, low=0)
+        if self.regularizer_half_life is not None:
+            positive_number("regularizer_half_life", self.regularizer_half_life)
+        one_of("anchor", self.anchor, ("init", "zero"))
+        whole_number("buffer_capacity", self.buffer_capacity)
+
+    def pull(self, *, added: int, kept: int) -> float:
+        """Return what the regulariser weighs against a mean over duels: lambda over the number of duels in the buffer.
+
+        With a half-life h lambda is regularizer 2^(-n / h).
+
+        Args:
+            added: n, the number of informative duels ever seen.
+            kept: duels in the buffer, at least 1.
+        """
+        half_life = self.regularizer_half_life
+        return self.regularizer * (1.0 if half_life is None else 2.0 ** (-added / half_life)) / kept
+
+
+@dataclass(frozen=True)
+class ReplaySettings(LearningSettings):
+    """How a network of dense layers learns from the embeddings of duels in its buffer.
 
     Dwaracherla et al. (2024) fix ``buffer_capacity`` and the form of the regulariser, and leave the rest open. Where they
     do, the values are those of a public descendant (oat: two layers of 128, Adam at 1e-3, five steps of 128 duels a
@@ -22,41 +71,20 @@ class ReplaySettings:
 
     Args:
         hidden_sizes: width of each hidden layer.
-        learning_rate: step size of Adam.
-        steps: optimiser steps after each batch of labels; each batch counts, however small it is.
-        minibatch_size: duels in one step, drawn from the buffer with replacement, the same for all particles.
-        regularizer: lambda in sum over duels of cross-entropy + lambda ||weights - anchor||^2.
-        regularizer_half_life: after how many informative duels lambda halves, again and again; None keeps it.
-        anchor: ``"init"`` holds the weights near the initial ones (the ensemble's loss), ``"zero"`` near zero (the point
-            model's loss).
-        buffer_capacity: how many of the latest duels are learnt from.
         features: ``"concat"`` shows the network the candidate and the prompt; ``"interaction"`` also their
             elementwise product, which means something only where one encoder embedded both.
+        rest: see :class:`LearningSettings`.
 
     Raises:
         SpecificationError: if a value is not of its kind or out of range.
     """
 
     hidden_sizes: tuple[int, ...] = (128, 128)
-    learning_rate: float = 1e-3
-    steps: int = 5
-    minibatch_size: int = 128
-    regularizer: float = 10.0
-    regularizer_half_life: float | None = None
-    anchor: Literal["init", "zero"] = "init"
-    buffer_capacity: int = 3200
     features: Literal["concat", "interaction"] = "concat"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "hidden_sizes", layer_sizes("hidden_sizes", self.hidden_sizes))  # JSON gives a list
-        positive_number("learning_rate", self.learning_rate)
-        whole_number("steps", self.steps, 0)
-        whole_number("minibatch_size", self.minibatch_size)
-        finite_number("regularizer", self.regularizer, low=0)
-        if self.regularizer_half_life is not None:
-            positive_number("regularizer_half_life", self.regularizer_half_life)
-        one_of("anchor", self.anchor, ("init", "zero"))
-        whole_number("buffer_capacity", self.buffer_capacity)
         one_of("features", self.features, ("concat", "interaction"))
 
 

@@ -22,9 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from made_up_duels import contexts_of, random_pairs
-
-from duelgym_agents.catalogue import REWARD_MODELS
+from made_up_duels import ON_EMBEDDINGS, contexts_of, random_pairs
 
 torch.set_num_threads(1)
 
@@ -48,7 +46,7 @@ shape = {"prompt_dim": 384, "candidate_dim": 384}
 rng = np.random.default_rng(0)
 contexts = contexts_of(rng, batch=32, n_candidates=100, **shape)
 duels = contexts_of(rng, batch=800, n_candidates=2, **shape)
-for name, kind in REWARD_MODELS.items():
+for name, kind in ON_EMBEDDINGS.items():
     for features in ("interaction", "fourier" if name == "bayesian_linear" else "concat"):
         # No steps: weights as they are take as much memory, and the buffer is full at once.
         no_steps = {} if name == "bayesian_linear" else {"steps": 0}
