@@ -12,6 +12,7 @@ from duelgym_agents import exploration
 from duelgym_agents.exploration import AnyRule
 from duelgym_agents.reward_models import (
     BayesianLinear,
+    BeliefSettings,
     DropoutSettings,
     Epinet,
     EpinetSettings,
@@ -21,6 +22,7 @@ from duelgym_agents.reward_models import (
     MCDropout,
     MLPEnsemble,
     NetworkSettings,
+    OnlineBelief,
     PriorSettings,
     RandomisedPriorEnsemble,
     RewardModel,
@@ -59,6 +61,7 @@ REWARD_MODELS: dict[str, RewardModelKind] = {
         RewardModelKind("randomised_prior", RandomisedPriorEnsemble, PriorSettings()),
         RewardModelKind("epinet", Epinet, EpinetSettings()),
         RewardModelKind("bayesian_linear", BayesianLinear, LinearSettings()),
+        RewardModelKind("belief", OnlineBelief, BeliefSettings()),
         RewardModelKind("laplace", LastLayerLaplace, LaplaceSettings(anchor="zero")),
         RewardModelKind("mc_dropout", MCDropout, DropoutSettings(anchor="zero")),
     )

@@ -7,12 +7,14 @@ from duelgym_agents.reward_models.ensemble import MLPEnsemble
 from duelgym_agents.reward_models.epinet import Epinet, EpinetSettings
 from duelgym_agents.reward_models.laplace import LaplaceSettings, LastLayerLaplace
 from duelgym_agents.reward_models.linear import BayesianLinear, LinearSettings
+from duelgym_agents.reward_models.online_belief import BeliefSettings, OnlineBelief
 from duelgym_agents.reward_models.protocol import RewardModel
 from duelgym_agents.reward_models.randomised_prior import PriorSettings, RandomisedPriorEnsemble
 from duelgym_agents.reward_models.settings import NetworkSettings, ReplaySettings
 
 __all__ = [
     "BayesianLinear",
+    "BeliefSettings",
     "DropoutSettings",
     "Epinet",
     "EpinetSettings",
@@ -22,6 +24,7 @@ __all__ = [
     "MCDropout",
     "MLPEnsemble",
     "NetworkSettings",
+    "OnlineBelief",
     "PriorSettings",
     "RandomisedPriorEnsemble",
     "ReplaySettings",
