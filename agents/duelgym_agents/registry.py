@@ -16,19 +16,27 @@ from duelgym.errors import DuelgymError, SpecificationError
 from duelgym_agents.catalogue import known, reward_model_named, rule_named
 from duelgym_agents.composed import RewardModelAgent
 from duelgym_agents.named import AGENTS, AgentSpec
+from duelgym_agents.policies.rule import LearnedPairs
 
 __all__ = ["AGENTS", "AgentSpec", "agent_factory", "composition", "make_agent"]
 
-_OTHERS = "; any composition: rule+reward_model; your own: package.module:factory"
+_OTHERS = "; any composition: rule+reward_model; a trained policy: sb3:PATH; your own: package.module:factory"
+_TRAINED = "sb3:"
 _OF_AGENT = ("pessimism",)
 
 
 def composition(name: str) -> AgentSpec | None:
-    """Return what a named agent or ``rule+reward_model`` is composed of; None for ``package.module:factory``.
+    """Return what a named agent, ``rule+reward_model`` or ``sb3:PATH`` is composed of; None for ``package.module:factory``.
+
+    The policy of ``sb3:PATH`` is the rule; its file is not read.
 
     Raises:
         SpecificationError: if there is no such agent, rule or reward model.
     """
+    if name.startswith(_TRAINED):
+        kind, learned = reward_model_named("belief"), LearnedPairs(name.removeprefix(_TRAINED))
+        doc = "A policy trained by reinforcement learning on the belief that its reward model keeps."
+        return AgentSpec(name, learned, kind.name, kind.settings, as_published=False, doc=doc)
     if ":" in name:
         return None
     if "+" not in name:
@@ -43,8 +51,9 @@ def agent_factory(name: str) -> AgentFactory:
     """Return the factory of an agent.
 
     Args:
-        name: of a named agent; ``rule+reward_model``, such as ``infomax+epinet``; or ``package.module:factory``, for which
-            the current directory is put on the import path, as on a command line.
+        name: of a named agent; ``rule+reward_model``, such as ``infomax+epinet``; ``sb3:PATH``, a policy trained on a
+            belief (:mod:`duelgym_agents.policies`), or a shipped one, ``sb3:belief-ppo``; or ``package.module:factory``,
+            for which the current directory is put on the import path, as on a command line.
 
     Raises:
         SpecificationError: if there is no such agent, module or factory, or if importing it fails.
@@ -118,7 +127,7 @@ def _compose(
     **settings: object,
 ) -> Agent:
     """Build a composed agent from its specification and the settings that replace its own."""
-    del n_candidates, batch_size, budget  # these agents take any number of each
+    del batch_size, budget  # these agents take any of each
     of_model = {field.name for field in fields(spec.settings)}  # type: ignore[arg-type]
     of_rule = {field.name for field in fields(spec.rule)}  # type: ignore[arg-type]
     allowed = of_model | of_rule | set(_OF_AGENT)
@@ -129,6 +138,8 @@ def _compose(
         )
     of_network = replace(spec.settings, **{key: settings[key] for key in settings if key in of_model})  # type: ignore[type-var]
     rule = replace(spec.rule, **{key: settings[key] for key in settings if key in of_rule})  # type: ignore[type-var]
+    if isinstance(rule, LearnedPairs):
+        rule.policy.check(n_candidates)  # what cannot be read or used is refused before anything is asked
     pessimism = finite_number("pessimism", settings.get("pessimism", 0.0), low=0)
     rule_seed, model_seed = np.random.SeedSequence(seed).spawn(2)
     model = reward_model_named(spec.reward_model).build(

@@ -36,7 +36,7 @@ class Task:
     @property
     def name(self) -> str:
         """Return the name of the run's directory."""
-        return f"{self.agent.replace(':', '+')}--{self.seed_index:03d}"
+        return f"{self.agent.replace(':', '+').replace('/', '+')}--{self.seed_index:03d}"
 
     @property
     def configured(self) -> str:

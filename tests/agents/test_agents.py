@@ -23,6 +23,7 @@ AGENTS_HERE = [
     *(name for name in AGENTS if name.startswith("ee2024") or name.endswith("-ensemble")),
     *("sea-ee", "sea-bai", "activeuf-drts", "apo", "stad"),
     *(f"double_thompson+{kind}" for kind in ON_EMBEDDINGS if kind not in ("point", "ensemble")),
+    "sb3:belief-ppo",
 ]
 
 
@@ -288,7 +289,7 @@ def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
 
 
 def test_any_rule_goes_with_any_reward_model_that_gives_what_it_reads():
-    gives_posterior = {"bayesian_linear", "laplace"}
+    gives_posterior = {"bayesian_linear", "belief", "laplace"}
     for rule in RULES.values():
         for kind in ON_EMBEDDINGS.values():
             fits = (kind.name in gives_posterior or rule.reads != "posterior") and (

@@ -22,6 +22,10 @@ def _plan(**changes):
     return Plan(**(fields | changes))
 
 
+def test_each_run_has_one_directory_whatever_its_agent_is_called():
+    assert Task("sb3:../policies/mine.safetensors", 7).name == "sb3+..+policies+mine.safetensors--007"
+
+
 def test_checkpoints_are_log_spaced_multiples_of_the_batch():
     points = _plan().checkpoints()
     assert points == (0, 32, 64, 96, 128, 224, 320, 448, 640, 896, 1280, 2240, 3200, 4480, 6400)

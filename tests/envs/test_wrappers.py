@@ -79,15 +79,10 @@ def test_drop_text_keeps_the_numbers():
     assert data_equivalence(plain.reset(seed=1), dropped.reset(seed=1))
 
 
-def test_belief_is_the_exact_one_step_posterior():
-    """One dimension, by hand: prior variance v; x = 1, won: p = 1/2, precision grows by 1/4, mean moves by v' / 2."""
-    env = Belief(gym.make("SyntheticDuel-v0", n_candidates=2, dimension=1))
-    env.reset(seed=0)
-    v = float(env._covariance[0, 0])
-    env._update(np.array([1.0]), 1.0)
-    after = 1 / (1 / v + 0.25)
-    assert env._covariance[0, 0] == pytest.approx(after)
-    assert env._mean[0] == pytest.approx(after / 2)
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_belief_needs_a_positive_prior(scale):
+    with pytest.raises(SpecificationError, match=r"prior_scale is .*; it must be a positive finite number"):
+        Belief(gym.make("SyntheticDuel-v0"), prior_scale=scale)
 
 
 def test_belief_learns_what_the_rater_likes():

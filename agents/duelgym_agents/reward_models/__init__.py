@@ -8,12 +8,14 @@ from duelgym_agents.reward_models.epinet import Epinet, EpinetSettings
 from duelgym_agents.reward_models.language_model import LinearHeads, LinearHeadSettings, LoRAEnsemble, LoRASettings
 from duelgym_agents.reward_models.laplace import LaplaceSettings, LastLayerLaplace
 from duelgym_agents.reward_models.linear import BayesianLinear, LinearSettings
+from duelgym_agents.reward_models.online_belief import BeliefSettings, OnlineBelief
 from duelgym_agents.reward_models.protocol import RewardModel
 from duelgym_agents.reward_models.randomised_prior import PriorSettings, RandomisedPriorEnsemble
 from duelgym_agents.reward_models.settings import LearningSettings, NetworkSettings, ReplaySettings
 
 __all__ = [
     "BayesianLinear",
+    "BeliefSettings",
     "DropoutSettings",
     "Epinet",
     "EpinetSettings",
@@ -28,6 +30,7 @@ __all__ = [
     "MCDropout",
     "MLPEnsemble",
     "NetworkSettings",
+    "OnlineBelief",
     "PriorSettings",
     "RandomisedPriorEnsemble",
     "ReplaySettings",
