@@ -16,6 +16,8 @@ SMALL = {
 }
 # The others read texts, which the contexts here have not: see test_language_model_ensembles.py.
 ON_EMBEDDINGS = {name: kind for name, kind in REWARD_MODELS.items() if not getattr(kind.build, "needs_texts", False)}
+# These have no buffer, no steps and no hidden layers.
+LINEAR = ("bayesian_linear", "belief")
 # Every reward model on embeddings, and every setting that changes how one is computed.
 VARIANTS = {
     **{name: (name, {}) for name in ON_EMBEDDINGS},

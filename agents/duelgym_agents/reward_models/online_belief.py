@@ -52,8 +52,9 @@ class OnlineBelief:
     def __init__(
         self, settings: BeliefSettings, *, prompt_dim: int, candidate_dim: int, rng: np.random.Generator
     ) -> None:
-        del prompt_dim, candidate_dim, rng
+        del prompt_dim, rng
         self.settings = settings
+        self._dim = candidate_dim
         self._belief: GaussianBelief | None = None
 
     def update(
@@ -92,11 +93,15 @@ class OnlineBelief:
         return {} if self._belief is None else _arrays(self._belief)
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave.
+
+        Raises:
+            SpecificationError: if the state is of embeddings of another dimension.
+        """
         self._belief = None
         if state:
-            mean = entry(state, "mean", (None,)).astype(np.float64)
-            self._belief = GaussianBelief(mean, entry(state, "covariance", (len(mean),) * 2).astype(np.float64))
+            mean = entry(state, "mean", (self._dim,)).astype(np.float64)
+            self._belief = GaussianBelief(mean, entry(state, "covariance", (self._dim,) * 2).astype(np.float64))
 
     def _or_begun_with(self, contexts: Contexts) -> GaussianBelief:
         """Return the belief or, before the first labels, that which these contexts would begin."""

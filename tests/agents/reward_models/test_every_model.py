@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_duels import (
+    LINEAR,
     VARIANTS,
     Rater,
     assert_same,
@@ -79,7 +80,7 @@ def test_prompts_of_a_batch_do_not_know_of_each_other(name, seed):
     assert outputs(model, alone) == pytest.approx(outputs(model, contexts)[:, 2:3], abs=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if not name.startswith("bayesian_linear")])
+@pytest.mark.parametrize("name", [name for name in VARIANTS if not name.startswith(LINEAR)])
 @few
 @given(seed=seeds, shift=st.floats(-3, 3), scale=st.floats(0.01, 100))
 def test_networks_do_not_depend_on_where_embeddings_lie_nor_on_their_size(name, seed, shift, scale):
@@ -146,7 +147,7 @@ def test_equal_seeds_give_equal_bytes_and_samples_follow_the_generator(name):
 
 @every
 def test_a_restored_model_continues_identically(name, tmp_path):
-    small = {"buffer_capacity": 10} if "linear" not in name else {}
+    small = {"buffer_capacity": 10} if not name.startswith(LINEAR) else {}
     model = variant(name, **small)
     teach(model, np.random.default_rng(11), batches=5)
     np.savez(tmp_path / "state.npz", **model.state_dict())
@@ -232,6 +233,7 @@ SHRINKAGE = {
     "epinet": 0.75,
     "epinet, bootstrap": 0.8,
     "bayesian_linear": 0.3,
+    "belief": 0.3,
     "bayesian_linear, response": 0.3,
     "bayesian_linear, fourier": 0.35,
     "laplace": 0.7,
@@ -243,7 +245,7 @@ SHRINKAGE = {
 def test_pairs_seen_often_are_less_uncertain_than_pairs_never_seen(name):
     assert {*SHRINKAGE, "point"} == VARIANTS.keys()
     kind, changes = VARIANTS[name]
-    small = {} if "linear" in name else {"hidden_sizes": (32, 32)}
+    small = {} if name.startswith(LINEAR) else {"hidden_sizes": (32, 32)}
     shape = {"n_candidates": 2, "prompt_dim": 16, "candidate_dim": 16}
     ratios = []
     for seed in range(4 if name == "mc_dropout" else 1):

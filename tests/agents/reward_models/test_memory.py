@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from made_up_duels import ON_EMBEDDINGS, contexts_of, random_pairs
+from made_up_duels import LINEAR, ON_EMBEDDINGS, contexts_of, random_pairs
 
 torch.set_num_threads(1)
 
@@ -49,12 +49,13 @@ duels = contexts_of(rng, batch=800, n_candidates=2, **shape)
 for name, kind in ON_EMBEDDINGS.items():
     for features in ("interaction", "fourier" if name == "bayesian_linear" else "concat"):
         # No steps: weights as they are take as much memory, and the buffer is full at once.
-        no_steps = {} if name == "bayesian_linear" else {"steps": 0}
-        model = kind.build(replace(kind.settings, features=features, **no_steps), rng=np.random.default_rng(0), **shape)
+        changes = {} if name in LINEAR else {"steps": 0}
+        changes |= {} if name == "belief" else {"features": features}
+        model = kind.build(replace(kind.settings, **changes), rng=np.random.default_rng(0), **shape)
         for stage in ("fresh", "taught"):
             model.mean(contexts)
             print(name, features, stage, megabytes(lambda: model.sample_utilities(contexts, 10, rng)), sep=", ")
-            for _ in range(1 if name == "bayesian_linear" else 4):
+            for _ in range(1 if name in LINEAR else 4):
                 model.update(duels, random_pairs(rng, duels), np.zeros(800, np.int8))
 """
 
@@ -73,5 +74,5 @@ def test_ten_samples_of_32_prompts_with_100_candidates_of_384_features_take_less
     assert ran.returncode == 0, ran.stderr
     taken = {what: float(megabytes) for what, megabytes in (line.rsplit(" ", 1) for line in ran.stdout.splitlines())}
     assert [taken.pop("numpy"), taken.pop("torch")] == pytest.approx([76.3, 76.3], abs=2)
-    assert len(taken) == 28  # seven models, two sets of features, before and after labels
+    assert len(taken) == 32  # eight models, two sets of features, before and after labels
     assert {what: megabytes for what, megabytes in taken.items() if megabytes > MOST} == {}
