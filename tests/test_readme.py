@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from duelgym_agents.catalogue import REWARD_MODELS, RULES
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
@@ -71,3 +73,13 @@ def test_every_make_target_that_is_named_exists():
 def test_every_file_that_is_linked_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_every_rule_and_reward_model_is_listed():
+    rows = {
+        row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row))
+        for row in README.splitlines()
+        if row.startswith("| ")
+    }
+    assert rows["rules"] == set(RULES)
+    assert rows["reward models"] - {"llm"} == set(REWARD_MODELS)
