@@ -74,6 +74,6 @@ def test_ten_samples_of_32_prompts_with_100_candidates_of_384_features_take_less
     )
     assert ran.returncode == 0, ran.stderr
     taken = {what: float(megabytes) for what, megabytes in (line.rsplit(" ", 1) for line in ran.stdout.splitlines())}
-    assert [taken.pop("numpy"), taken.pop("torch")] == pytest.approx([76.3, 76.3], abs=2)
+    assert [taken.pop("numpy"), taken.pop("torch")] == pytest.approx([76.3, 76.3], abs=4)
     assert len(taken) == 32  # eight models, two sets of features, before and after labels
     assert {what: megabytes for what, megabytes in taken.items() if megabytes > MOST} == {}
