@@ -98,12 +98,7 @@ class MCDropout:
 
     def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
         """Return the utility of the whole network."""
-        return np.concatenate(
-            [
-                self._network.utilities(*inputs)[0].numpy()
-                for _, *inputs in self._replay.pieces(contexts, self._network.width)
-            ]
-        )
+        return self._replay.utilities(self._network, contexts)[0]
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
         """Return what the network reads of the candidates: their embeddings, centred and scaled, and any products."""

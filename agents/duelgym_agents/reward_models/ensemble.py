@@ -66,11 +66,11 @@ class MLPEnsemble:
         self, contexts: Contexts, n_samples: int, rng: np.random.Generator
     ) -> Float32[np.ndarray, "n_samples batch n_candidates"]:
         """Return the utilities under ``n_samples`` particles, drawn by :func:`choose_particles`."""
-        return choose_particles(self._utilities(contexts), n_samples, rng)
+        return choose_particles(self._replay.utilities(self._network, contexts), n_samples, rng)
 
     def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
         """Return the mean utility over particles."""
-        return self._utilities(contexts).mean(axis=0)
+        return self._replay.utilities(self._network, contexts).mean(axis=0)
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
         """Return what the network reads of the candidates: their embeddings, centred and scaled, and any products."""
@@ -88,12 +88,6 @@ class MLPEnsemble:
         """
         self._optimiser.load_state_dict(state)
         self._replay.load_state_dict(state)
-
-    def _utilities(self, contexts: Contexts) -> Float32[np.ndarray, "n_particles batch n_candidates"]:
-        utilities = np.empty((self.settings.n_particles, *contexts.candidates.shape[:2]), dtype=np.float32)
-        for piece, candidates, prompts in self._replay.pieces(contexts, self._network.width):
-            utilities[:, piece] = self._network.utilities(candidates, prompts).numpy()
-        return utilities
 
 
 def choose_particles(

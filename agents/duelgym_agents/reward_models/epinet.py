@@ -124,9 +124,7 @@ class Epinet:
 
     def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
         """Return the base network's utility."""
-        return np.concatenate(
-            [self._base.utilities(*inputs)[0].numpy() for _, *inputs in self._replay.pieces(contexts, self._base.width)]
-        )
+        return self._replay.utilities(self._base, contexts)[0]
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
         """Return what the networks read of the candidates: their embeddings, centred and scaled, and any products."""

@@ -113,12 +113,7 @@ class RandomisedPriorEnsemble:
 
     def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
         """Return the point head's utility."""
-        return np.concatenate(
-            [
-                self._point.utilities(*inputs)[0].numpy()
-                for _, *inputs in self._replay.pieces(contexts, self._point.width)
-            ]
-        )
+        return self._replay.utilities(self._point, contexts)[0]
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
         """Return what the networks read of the candidates: their embeddings, centred and scaled, and any products."""

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int8, Int64
 from duelgym.agent import PREFERENCE_NONE, Contexts
 from duelgym.errors import SpecificationError
 from duelgym_agents.reward_models.buffer import DuelBuffer, LabelledDuels
+from duelgym_agents.reward_models.network import StackedMLP
 from duelgym_agents.reward_models.scaling import FeatureScaler
 from duelgym_agents.reward_models.settings import ReplaySettings
 from duelgym_agents.state import entry, generator_from_array, generator_to_array, with_prefix, without_prefix
@@ -131,6 +132,15 @@ class Replay:
             piece = slice(start, start + count)
             inputs = prompt_scaler(contexts.prompts[piece]), candidate_scaler(contexts.candidates[piece])
             yield piece, *self._inputs(*inputs)
+
+    def utilities(
+        self, network: StackedMLP, contexts: Contexts
+    ) -> Float32[np.ndarray, "n_particles batch n_candidates"]:
+        """Return every particle's utility of every candidate, a few prompts at a time."""
+        utilities = np.empty((network.n_particles, *contexts.candidates.shape[:2]), dtype=np.float32)
+        for piece, candidates, prompts in self.pieces(contexts, network.width):
+            utilities[:, piece] = network.utilities(candidates, prompts).numpy()
+        return utilities
 
     def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
         """Return the candidates as the network reads them."""
