@@ -56,7 +56,7 @@ def chi_square(counts, probabilities):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     n_samples=st.integers(2, 5),
     batch=st.integers(1, 5),
@@ -174,7 +174,7 @@ def test_infomax_equals_its_definition():
     assert win_probability_variances(utilities) == pytest.approx(variance[:, rows, columns], abs=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.permutations(range(6)))
 def test_permuting_candidates_permutes_infomax_exactly(seed, order):
     utilities = utilities_for(Infomax(), 4, 3, 6, seed)

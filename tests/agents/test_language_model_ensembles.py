@@ -220,7 +220,7 @@ def test_a_bootstrapped_particle_learns_from_its_half_alone(build):
 # --- padding ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
 def test_pieces_hold_every_text_once_and_few_tokens(lengths, most):
     given_out = [piece.tolist() for piece in pieces(lengths, most)]
@@ -378,7 +378,7 @@ def test_skips_and_self_duels_teach_nothing_and_ties_pull_together(build):
     assert model._replay.added == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 7), st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 2))
 def test_the_buffer_keeps_the_latest_duels_and_restores_them(capacity, sizes, mark_dim):
     chosen = LinearHeadSettings(buffer_capacity=capacity, minibatch_size=200)

@@ -121,7 +121,7 @@ def test_no_preference_at_reset_and_no_utility_in_info(env_id_and_kwargs):
     assert set(info) == {"prompt_id", "candidate_ids", "queries", "self_duels", "clipped"}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_contexts_are_equal_under_any_two_action_sequences(data):
     pair = st.tuples(st.integers(0, 3), st.integers(0, 3))
@@ -135,7 +135,7 @@ def test_contexts_are_equal_under_any_two_action_sequences(data):
     assert seen[0] == seen[1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), shown=st.permutations([1, 4]))
 def test_the_favourite_wins_whatever_the_order_shown(pool_path, seed, shown):
     winners = []

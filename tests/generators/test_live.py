@@ -44,7 +44,7 @@ def _spelt(embedding):
     return "".join(string.ascii_lowercase[round(float(x) * 25)] for x in embedding)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8), seed=st.integers(0, 2**31))
 def test_it_does_not_matter_how_many_are_drawn_at_a_time(sizes, seed):
     whole = _source().stream(np.random.default_rng(seed)).draw(sum(sizes))

@@ -73,7 +73,7 @@ def test_prompts_are_embedded_by_their_own_hidden_states(tiny_model):
             assert np.allclose(got, np.clip(expected / (4 * np.sqrt(np.mean(expected**2))), -1, 1), atol=1e-5)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(batch_size=st.integers(1, 20), split=st.integers(1, 2))
 def test_neither_batch_size_nor_company_changes_what_is_drawn(tiny_model, responses, batch_size, split):
     generator = TransformersGenerator(tiny_model, max_new_tokens=10, batch_size=batch_size)

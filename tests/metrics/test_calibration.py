@@ -71,7 +71,7 @@ def test_zero_query_policies_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 10_000), rate=st.floats(0.55, 0.95), scale=st.floats(1e-3, 1e3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_temperature_found_gives_the_rate_asked_for(seed: int, rate: float, scale: float) -> None:
     utilities = scale * np.random.default_rng(seed).standard_normal((6, 4))
     assert favourite_rate(utilities, temperature=find_temperature(utilities, rate=rate)) == pytest.approx(
@@ -88,7 +88,7 @@ def test_blocks_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_uniform_choice_wins_half(seed: int) -> None:
     utilities = np.random.default_rng(seed).standard_normal((3, 5))
     assert win_rates(utilities, temperature=1.3).mean() == pytest.approx(0.5, abs=1e-12)

@@ -27,7 +27,7 @@ from duelgym.testing import make_pool
     seed=st.integers(0, 10_000),
     dim=st.integers(1, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_permuting_the_prompts_moves_none_to_another_part(texts: list[str], seed: int, dim: int) -> None:
     """In one to three dimensions many prompts are near-duplicates, in chains."""
     rng = np.random.default_rng(seed)

@@ -95,7 +95,7 @@ def test_later_episodes_get_files_of_their_own(tmp_path):
         RecordRounds(gym.make("SyntheticDuel-v0"), tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cut=st.integers(1, 10_000))
 def test_a_torn_end_is_noticed_wherever_the_kill_came(tmp_path_factory, cut):
     directory = tmp_path_factory.mktemp("torn")

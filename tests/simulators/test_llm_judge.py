@@ -123,7 +123,7 @@ def test_a_letter_at_the_second_time_will_do(server):
     assert _judge(server, both_orders=False).probability(_duels(TEXTS[:1])) == [1.0]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8"), max_size=8)] * 3), min_size=1, max_size=3))
 def test_both_orders_are_exactly_symmetric(server, texts):
     shown = _judge(server).probability(_duels(texts))

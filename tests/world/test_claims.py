@@ -1,7 +1,7 @@
 """Which facts a text states."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from duelgym.world.claims import Claim, claims, sentences, stated_value
@@ -77,7 +77,6 @@ def test_every_question_followed_by_a_bare_value_is_recognised():
     assert not missed
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read(text):
     found = claims(text)

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
@@ -34,7 +34,6 @@ def test_there_are_enough_wordings_and_none_twice():
     assert len(wordings) >= 150 and len(set(wordings)) == len(wordings)
 
 
-@settings(deadline=None)  # patterns are made at the first call
 @given(st.integers(0, 2**32))
 def test_what_was_drawn_is_read_back(seed):
     drawn = draw_instruction(np.random.default_rng(seed))
@@ -85,7 +84,6 @@ def test_what_is_no_instruction_is_refused_in_one_line(text):
     assert "\n" not in str(refused.value)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text):
     try:

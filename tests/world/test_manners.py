@@ -4,7 +4,7 @@ from math import tanh
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from duelgym.world.manners import POLES, directness, involvement, manners
@@ -81,7 +81,6 @@ def test_facts_have_no_manner():
     )
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_within_range(text):
     read = manners(text)

@@ -43,7 +43,7 @@ def test_by_hand():
     assert whitened_within_prompts(answers, 1).matrix == pytest.approx(np.array([[1 / 3], [0.0]]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 5))
 def test_features_are_white_within_prompts_and_signs_are_fixed(seed, dim):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from math import exp
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
@@ -206,13 +206,11 @@ PIECES = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PROMPTS), st.text(max_size=120))
 def test_any_text_is_marked(prompt, response):
     _in_range(mark(prompt, response))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PROMPTS), st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_any_mixture_is_marked(prompt, response):
     _in_range(mark(prompt, response))

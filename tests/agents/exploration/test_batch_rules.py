@@ -96,7 +96,7 @@ def test_batchbald_is_greedy_for_the_joint_information():
         assert joint(pairs[: prompt + 1].tolist()) > max(values.values()) - 0.003  # Monte Carlo error
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     n_samples=st.integers(2, 5),
     batch=st.integers(1, 4),
@@ -117,7 +117,7 @@ def test_batchbald_pairs_are_legal_and_equal_for_equal_generators(n_samples, bat
     assert selection.fallbacks == (batch if scale == 0 else 0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), order=st.permutations(range(5)))
 def test_permuting_candidates_permutes_batchbald(seed, order):
     utilities = sampled(6, 1, 5, seed)

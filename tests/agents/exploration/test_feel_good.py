@@ -73,7 +73,7 @@ def test_permuting_candidates_permutes_the_distribution():
     assert np.abs(permuted - plain[np.ix_(order, order)]).max() < 400
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     n_samples=st.integers(1, 5),
     batch=st.integers(1, 5),

@@ -90,7 +90,7 @@ def test_bald_differs_from_infomax_in_the_tails():
     assert pick(BALD(), utilities) == [[0, 2]]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), scale=st.sampled_from([0.1, 1.0, 30.0]))
 def test_information_equals_its_definition(seed, scale):
     u = np.random.default_rng(seed).standard_normal((5, 2, 4)) * scale
@@ -148,7 +148,7 @@ def test_least_ratio_at_one_option(regrets, gains, expected):
     assert chosen.tolist() == [expected]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), n_options=st.integers(2, 12))
 def test_least_ratio_is_least(seed, n_options):
     rng = np.random.default_rng(seed)

@@ -70,7 +70,7 @@ def pair_counts(rule, posterior, repeats, seed=0):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=IDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     batch=st.integers(1, 5),
     n_candidates=st.integers(2, 6),
@@ -98,7 +98,7 @@ def test_equal_generators_give_equal_pairs_and_nothing_handed_over_changes(rule)
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.name != "colstim"], ids=repr)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), order=st.permutations(range(6)))
 def test_permuting_candidates_permutes_the_pairs(rule, seed, order):
     posterior = posterior_of(4, 6, seed=seed)

@@ -89,7 +89,7 @@ def pair_counts(rule, utilities, seed, repeats):
 
 
 @every_rule
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     n_samples=st.integers(2, 5),
     batch=st.integers(1, 5),
@@ -120,7 +120,7 @@ def test_equal_generators_give_equal_selections_and_utilities_stay_as_they_are(r
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.name not in DRAWS_POSITIONS], ids=str)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), order=st.permutations(range(6)))
 def test_permuting_candidates_permutes_the_pair(rule, seed, order):
     utilities = utilities_for(rule, 4, 3, 6, seed)
@@ -213,7 +213,7 @@ ONLY_DIFFERENCES = (
 
 
 @pytest.mark.parametrize("rule", [rule for rule in BY_SAMPLES if rule.name in ONLY_DIFFERENCES], ids=str)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6))
 def test_a_doubt_that_all_candidates_share_changes_nothing(rule, seed):
     utilities = utilities_for(rule, 4, 3, 6, seed)

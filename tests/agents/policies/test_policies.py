@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -128,7 +128,6 @@ def test_a_deterministic_policy_asks_the_likeliest_pair():
     assert selection.pairs.tolist() == [[0, 2]] * 4
 
 
-@settings(deadline=None)
 @given(st.integers(2, 7), st.integers(0, 99))
 def test_equivariant_scores_follow_the_candidates_whatever_their_number(n, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ def numbered(numbers):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 7), st.lists(st.integers(0, 9), min_size=1, max_size=6))
 def test_buffer_keeps_the_latest_duels(capacity, sizes):
     buffer = DuelBuffer(capacity=capacity, prompt_dim=2, candidate_dim=3, mark_dim=1)

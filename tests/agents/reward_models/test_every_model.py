@@ -26,7 +26,7 @@ from duelgym.errors import SpecificationError
 from duelgym_agents.catalogue import REWARD_MODELS
 
 every = pytest.mark.parametrize("name", VARIANTS)
-few = settings(deadline=None, max_examples=5)
+few = settings(max_examples=5)
 seeds = st.integers(0, 10**6)
 
 

@@ -37,7 +37,7 @@ def test_kinds_are_one_within_the_next_and_products_need_equal_dimensions():
         assert np.array_equal(fourier[..., : widths[1]], interaction)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(1e-6, 1e6))
 def test_each_block_has_mean_squared_length_one_whatever_the_scale(seed, scale):
     contexts = square(np.random.default_rng(seed), batch=8, n_candidates=6, scale=scale)

@@ -82,7 +82,7 @@ def test_the_mean_is_what_brute_force_finds_and_the_covariance_the_inverse_of_th
 # --- properties -------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 12),
@@ -108,7 +108,7 @@ def test_every_batch_is_taken_in_by_laplace_approximation_of_the_whole(seed, due
         assert weights.covariance == pytest.approx(after, rel=1e-5, abs=1e-7 * variance)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.permutations(range(8)))
 def test_order_in_a_batch_and_order_of_showing_do_not_matter(seed, order):
     differences, targets = batch_of(np.random.default_rng(seed), 8, 4)
@@ -118,7 +118,7 @@ def test_order_in_a_batch_and_order_of_showing_do_not_matter(seed, order):
     beliefs[2].update(-differences, 1 - targets)  # the second shown first
     for other in beliefs[1:]:
         assert other.mean == pytest.approx(beliefs[0].mean, abs=1e-7)
-        assert other.covariance == pytest.approx(beliefs[0].covariance, abs=1e-9)
+        assert other.covariance == pytest.approx(beliefs[0].covariance, abs=1e-7)
 
 
 def test_two_thousand_updates_leave_a_covariance_that_is_symmetric_positive_and_exact():
@@ -139,7 +139,7 @@ def test_two_thousand_updates_leave_a_covariance_that_is_symmetric_positive_and_
     assert spread[-1] < 0.1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-20, 1e6, 1e12]))
 def test_extreme_differences_give_finite_beliefs(seed, scale):
     rng = np.random.default_rng(seed)

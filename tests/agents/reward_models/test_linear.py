@@ -46,7 +46,7 @@ def test_before_any_label_pairs_differ_by_the_prior_scale_and_by_nothing_on_aver
 
 
 @pytest.mark.parametrize("features", FEATURES)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), scale=st.floats(1e-6, 1e6), value=st.sampled_from([0.0, 0.3]))
 def test_the_prior_does_not_depend_on_the_size_of_embeddings_nor_on_what_they_share(features, seed, scale, value):
     contexts = square(np.random.default_rng(seed))
@@ -103,7 +103,7 @@ def test_samples_are_of_the_posterior():
     assert np.cov(samples.T) == pytest.approx(x @ posterior.covariance @ x.T, abs=0.06 * spread.max() ** 2)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_what_is_added_to_all_candidates_of_a_prompt_moves_no_difference(seed):
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ def test_scaling_by_hand():
     assert scaler(np.array([[3.0, 6.0]], np.float32)) == pytest.approx(np.array([[2**0.5, 2**0.5]]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(-10, 10))
 def test_scaled_features_do_not_depend_on_scale_shift_or_batches(seed, scale, shift):
     rows = np.random.default_rng(seed).standard_normal((12, 3)).astype(np.float32)
