@@ -13,11 +13,12 @@ SMALL = {
     "epinet_hidden_sizes": (5,),
     "index_dim": 4,
     "minibatch_size": 8,
+    "n_fourier": 8,
 }
 # The others read texts, which the contexts here have not: see test_language_model_ensembles.py.
 ON_EMBEDDINGS = {name: kind for name, kind in REWARD_MODELS.items() if not getattr(kind.build, "needs_texts", False)}
 # These have no buffer, no steps and no hidden layers.
-LINEAR = ("bayesian_linear", "belief")
+LINEAR = ("additive", "bayesian_linear", "belief")
 # Every reward model on embeddings, and every setting that changes how one is computed.
 VARIANTS = {
     **{name: (name, {}) for name in ON_EMBEDDINGS},
@@ -25,6 +26,7 @@ VARIANTS = {
     "ensemble, half-life": ("ensemble", {"regularizer_half_life": 20.0}),
     "randomised_prior, three parts": ("randomised_prior", {"particles_add_point": True, "bootstrap": True}),
     "epinet, bootstrap": ("epinet", {"bootstrap": True}),
+    "additive, no residual": ("additive", {"residual": 0.0}),
     "bayesian_linear, response": ("bayesian_linear", {"features": "response"}),
     "bayesian_linear, fourier": ("bayesian_linear", {"features": "fourier", "likelihood_power": 0.5}),
 }

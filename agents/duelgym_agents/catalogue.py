@@ -11,6 +11,9 @@ from duelgym.errors import SpecificationError
 from duelgym_agents import exploration
 from duelgym_agents.exploration import AnyRule
 from duelgym_agents.reward_models import (
+    AdditiveModel,
+    AdditiveSettings,
+    AdditiveTextModel,
     BayesianLinear,
     BeliefSettings,
     DropoutSettings,
@@ -65,6 +68,8 @@ REWARD_MODELS: dict[str, RewardModelKind] = {
         RewardModelKind("randomised_prior", RandomisedPriorEnsemble, PriorSettings()),
         RewardModelKind("epinet", Epinet, EpinetSettings()),
         RewardModelKind("bayesian_linear", BayesianLinear, LinearSettings()),
+        RewardModelKind("additive", AdditiveModel, AdditiveSettings()),
+        RewardModelKind("additive_text", AdditiveTextModel, AdditiveSettings()),
         RewardModelKind("belief", OnlineBelief, BeliefSettings()),
         RewardModelKind("laplace", LastLayerLaplace, LaplaceSettings(anchor="zero")),
         RewardModelKind("mc_dropout", MCDropout, DropoutSettings(anchor="zero")),

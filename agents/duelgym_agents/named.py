@@ -63,6 +63,11 @@ _LINEAR = (
     "likelihood with a ridge, here the mean of a Gaussian posterior; its constants come from bounds, here confidence 2."
 )
 
+_ADDITIVE = (
+    "duelgym's own agent, from no paper: Thompson sampling in an additive Gaussian process on features relative to the "
+    "prompt's other candidates, scaled by unlabelled ones, with beliefs that stay open where features do not suffice."
+)
+
 _POINT = REWARD_MODELS["point"].settings
 _ENSEMBLE = REWARD_MODELS["ensemble"].settings
 _PRIOR = PriorSettings()
@@ -141,6 +146,22 @@ AGENTS: dict[str, AgentSpec] = {
             _PRIOR,
             as_published=False,
             doc=f"{_EE2026} Smaller than published: 10 particles, 2 x 128 trained and 2 x 64 frozen.",
+        ),
+        AgentSpec(
+            "additive-thompson",
+            rules.DoubleThompson(),
+            "additive",
+            REWARD_MODELS["additive"].settings,
+            as_published=False,
+            doc=f"{_ADDITIVE} Embeddings alone.",
+        ),
+        AgentSpec(
+            "additive-thompson-text",
+            rules.DoubleThompson(),
+            "additive_text",
+            REWARD_MODELS["additive_text"].settings,
+            as_published=False,
+            doc=f"{_ADDITIVE} Embeddings, and the length and layout of texts (text track).",
         ),
         _published("sea-passive", rules.Passive(), "ensemble", _SEA_NETWORKS, f"Uniform pairs. {_SEA}"),
         _published(

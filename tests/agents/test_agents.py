@@ -271,6 +271,8 @@ def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
         "ee2024-double_thompson": ("ensemble", "double_thompson", True),
         "passive-ensemble": ("ensemble", "passive", False),
         "boltzmann-ensemble": ("ensemble", "boltzmann", False),
+        "additive-thompson": ("additive", "double_thompson", False),
+        "additive-thompson-text": ("additive_text", "double_thompson", False),
         "ee2026-ide-full": ("randomised_prior", "infomax", True),
         "ee2026-ide": ("randomised_prior", "infomax", False),
         "apo": ("bayesian_linear", "d_optimal", True),
@@ -289,7 +291,7 @@ def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
 
 
 def test_any_rule_goes_with_any_reward_model_that_gives_what_it_reads():
-    gives_posterior = {"bayesian_linear", "belief", "laplace"}
+    gives_posterior = {"additive", "bayesian_linear", "belief", "laplace"}
     for rule in RULES.values():
         for kind in ON_EMBEDDINGS.values():
             fits = (kind.name in gives_posterior or rule.reads != "posterior") and (

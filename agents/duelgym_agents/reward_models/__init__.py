@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from duelgym_agents.reward_models.additive import AdditiveModel, AdditiveSettings, AdditiveTextModel
 from duelgym_agents.reward_models.dropout import DropoutSettings, MCDropout
 from duelgym_agents.reward_models.ensemble import MLPEnsemble
 from duelgym_agents.reward_models.epinet import Epinet, EpinetSettings
@@ -14,6 +15,9 @@ from duelgym_agents.reward_models.randomised_prior import PriorSettings, Randomi
 from duelgym_agents.reward_models.settings import LearningSettings, NetworkSettings, ReplaySettings
 
 __all__ = [
+    "AdditiveModel",
+    "AdditiveSettings",
+    "AdditiveTextModel",
     "BayesianLinear",
     "BeliefSettings",
     "DropoutSettings",

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from duelgym.agent import Contexts
+from duelgym_agents.reward_models.fourier import FourierFeatures
 from duelgym_agents.state import entry
 
 FeatureKind = Literal["response", "interaction", "fourier"]
@@ -22,44 +23,29 @@ class FeatureMap:
     """Features of (prompt, response): the response; its product with the prompt; random Fourier features of it.
 
     ``response`` has the first, ``interaction`` the first two (the first alone where dimensions differ), ``fourier`` all
-    three, with frequencies for a squared-exponential kernel whose length is the median distance between responses
-    (Rahimi and Recht 2007): two candidates' Fourier features have the inner product exp(-distance^2 / (2 length^2)),
-    nearly. Each block has a mean squared length of 1, measured on contexts without labels.
+    three, with a kernel whose length is the median distance between responses. Each block has a mean squared length of 1, measured on contexts without labels.
 
     Attributes:
         kind: one of ``KINDS``.
         scale: what response embeddings are multiplied with.
         product_scale: what their elementwise products with the prompt's are multiplied with.
-        frequencies: of the cosines.
-        phases: of the cosines, in [0, 2 pi).
+        waves: the random Fourier features.
     """
 
     kind: str
     scale: float
     product_scale: float
-    frequencies: Float32[np.ndarray, "candidate_dim fourier"]
-    phases: Float32[np.ndarray, " fourier"]
+    waves: FourierFeatures
 
     @classmethod
     def measured(cls, contexts: Contexts, kind: str) -> FeatureMap:
         """Return the map whose scales suit these contexts; frequencies and phases are always the same draw."""
         flat = contexts.candidates.reshape(-1, contexts.candidates.shape[-1])
-        rng = np.random.default_rng(0xFEA7)
-        first, second = rng.integers(len(flat), size=(512, 2)).T
-        apart = first != second
-        distances = np.linalg.norm(flat[first[apart]] - flat[second[apart]], axis=1)
-        distance = float(np.median(distances)) if len(distances) else 0.0
-        frequencies = rng.standard_normal((flat.shape[1], N_FOURIER)) / (distance or 1.0)
+        waves = FourierFeatures.measured(flat, N_FOURIER, np.random.default_rng(0xFEA7))
         product_scale = 1.0
         if contexts.prompts.shape[1] == flat.shape[1]:
             product_scale = _inverse_rms(contexts.candidates * contexts.prompts[:, None])
-        return cls(
-            kind,
-            _inverse_rms(flat),
-            product_scale,
-            frequencies.astype(np.float32),
-            rng.uniform(0, 2 * np.pi, N_FOURIER).astype(np.float32),
-        )
+        return cls(kind, _inverse_rms(flat), product_scale, waves)
 
     def __call__(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
         """Return the features of every candidate."""
@@ -69,20 +55,18 @@ class FeatureMap:
         if self.kind != "response" and contexts.prompts.shape[1] == candidates.shape[-1]:
             blocks.append(candidates * contexts.prompts[:, None] * np.float32(self.product_scale) / root)
         if self.kind == "fourier":
-            waves = np.cos(candidates @ self.frequencies + self.phases)
-            blocks.append(waves * np.float32(np.sqrt(2 / N_FOURIER)))
+            blocks.append(self.waves(candidates))
         return np.concatenate(blocks, axis=-1)
 
     def width(self, prompt_dim: int) -> int:
         """Return how many features a candidate has."""
-        candidate_dim = len(self.frequencies)
+        candidate_dim = len(self.waves.frequencies)
         multiplied = self.kind != "response" and prompt_dim == candidate_dim
         return candidate_dim * (1 + multiplied) + N_FOURIER * (self.kind == "fourier")
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return what was measured and drawn."""
-        scales = np.array([self.scale, self.product_scale])
-        return {"scales": scales, "frequencies": self.frequencies.copy(), "phases": self.phases.copy()}
+        return {"scales": np.array([self.scale, self.product_scale])} | self.waves.state_dict()
 
     @classmethod
     def from_state(cls, kind: str, state: Mapping[str, np.ndarray], candidate_dim: int) -> FeatureMap:
@@ -92,8 +76,7 @@ class FeatureMap:
             SpecificationError: if the state is of another number of features of a candidate.
         """
         scale, product_scale = entry(state, "scales", (2,)).tolist()
-        frequencies = entry(state, "frequencies", (candidate_dim, N_FOURIER)).astype(np.float32)
-        return cls(kind, scale, product_scale, frequencies, entry(state, "phases", (N_FOURIER,)).astype(np.float32))
+        return cls(kind, scale, product_scale, FourierFeatures.from_state(state, candidate_dim, N_FOURIER))
 
 
 def _inverse_rms(values: Float32[np.ndarray, ...]) -> float:

@@ -232,6 +232,8 @@ SHRINKAGE = {
     "randomised_prior, three parts": 0.55,
     "epinet": 0.75,
     "epinet, bootstrap": 0.8,
+    "additive": 0.9,
+    "additive, no residual": 0.5,
     "bayesian_linear": 0.3,
     "belief": 0.3,
     "bayesian_linear, response": 0.3,

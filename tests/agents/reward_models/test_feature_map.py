@@ -62,7 +62,7 @@ def test_the_length_is_of_different_candidates_even_where_there_are_few():
     # A single prompt with two candidates at distance 3: half of all draws are of one with itself, which is no distance.
     pair = Contexts(np.zeros((1, 2), np.float32), np.array([[[0.0, 0.0], [3.0, 0.0]]], np.float32))
     wide = Contexts(pair.prompts, 2 * pair.candidates)
-    near, far = (FeatureMap.measured(contexts, "fourier").frequencies for contexts in (pair, wide))
+    near, far = (FeatureMap.measured(contexts, "fourier").waves.frequencies for contexts in (pair, wide))
     assert far == pytest.approx(near / 2)
     assert (3 * near).std() == pytest.approx(1.0, abs=0.1)
 
@@ -87,5 +87,5 @@ def test_state_goes_round_and_another_dimension_is_refused():
 def test_measuring_draws_the_same_frequencies_every_time():
     contexts = square(np.random.default_rng(3))
     first, again = (FeatureMap.measured(contexts, "fourier") for _ in range(2))
-    assert np.array_equal(first.frequencies, again.frequencies)
-    assert np.array_equal(first.phases, again.phases)
+    assert np.array_equal(first.waves.frequencies, again.waves.frequencies)
+    assert np.array_equal(first.waves.phases, again.waves.phases)

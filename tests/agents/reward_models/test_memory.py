@@ -51,7 +51,7 @@ for name, kind in ON_EMBEDDINGS.items():
     for features in ("interaction", "fourier" if name == "bayesian_linear" else "concat"):
         # No steps: weights as they are take as much memory, and the buffer is full at once.
         changes = {} if name in LINEAR else {"steps": 0}
-        changes |= {} if name == "belief" else {"features": features}
+        changes |= {} if name in ("additive", "belief") else {"features": features}
         model = kind.build(replace(kind.settings, **changes), rng=np.random.default_rng(0), **shape)
         for stage in ("fresh", "taught"):
             model.mean(contexts)
@@ -75,5 +75,5 @@ def test_ten_samples_of_32_prompts_with_100_candidates_of_384_features_take_less
     assert ran.returncode == 0, ran.stderr
     taken = {what: float(megabytes) for what, megabytes in (line.rsplit(" ", 1) for line in ran.stdout.splitlines())}
     assert [taken.pop("numpy"), taken.pop("torch")] == pytest.approx([76.3, 76.3], abs=4)
-    assert len(taken) == 32  # eight models, two sets of features, before and after labels
+    assert len(taken) == 36  # nine models, two sets of features, before and after labels
     assert {what: megabytes for what, megabytes in taken.items() if megabytes > MOST} == {}

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from duelgym.errors import SpecificationError
+from duelgym_agents.reward_models.block_gaussian import BlockGaussian
+
+seeds = st.integers(0, 10**6)
+
+
+def fixed(widths, variances):
+    """Return beliefs whose precisions, held by a strong prior, stay as they are."""
+    return BlockGaussian(widths, np.array(variances, dtype=float), strength=1e9)
+
+
+def batch_of(rng, duels, dim, scale=1.0):
+    differences = (scale * rng.standard_normal((duels, dim))).astype(np.float32)
+    return differences, rng.choice([0.0, 0.5, 1.0], duels).astype(np.float32), np.ones(duels)
+
+
+def one_label(variance, target, power=1.0, difference=1.0):
+    """Return mean and variance of a single weight after one label."""
+    weights = fixed([1], [variance])
+    weights.update(np.array([[difference]], np.float32), np.array([target], np.float32), np.array([power]))
+    return weights.mean[0], weights.covariance[0, 0]
+
+
+def integrated(variance, target, power=1.0):
+    """Return the same moments from a sum over a fine grid."""
+    w = np.linspace(-40, 40, 400_001)
+    density = np.exp(-(w**2) / (2 * variance) + power * (target * w - np.logaddexp(0, w)))
+    density /= density.sum()
+    mean = density @ w
+    return mean, density @ (w - mean) ** 2
+
+
+# --- by hand ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", [0.1, 1.0, 9.0])
+@pytest.mark.parametrize("target", [1.0, 0.0, 0.5])
+@pytest.mark.parametrize("power", [1.0, 0.3])
+def test_one_label_leaves_the_exact_mean_and_variance(variance, target, power):
+    mean, left = one_label(variance, target, power)
+    exact_mean, exact_left = integrated(variance, target, power)
+    assert mean == pytest.approx(exact_mean, abs=2e-4)
+    assert left == pytest.approx(exact_left, rel=5e-4)
+
+
+def test_a_certain_label_of_a_wide_logit_tells_its_sign():
+    # Given its sign alone, N(0, v) has mean sqrt(2 v / pi) and variance v (1 - 2 / pi): within a tenth at v = 900.
+    mean, left = one_label(900.0, 1.0)
+    assert mean == pytest.approx(np.sqrt(2 * 900 / np.pi), rel=0.1)
+    assert left == pytest.approx(900 * (1 - 2 / np.pi), rel=0.1)
+
+
+def test_a_difference_too_long_is_shortened_to_thirty_deviations():
+    assert one_label(1.0, 1.0, difference=1e6) == pytest.approx(one_label(1.0, 1.0, difference=30.0))
+
+
+def test_precisions_follow_the_evidence_by_hand():
+    # One batch moves the weights; the next sets precisions from them, with the pull of 2 weights at variance 1/2.
+    weights = BlockGaussian([1, 2], np.array([0.5, 0.5]), strength=2.0)
+    x = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], np.float32)
+    weights.update(x, np.array([1.0, 0.0], np.float32), np.ones(2))
+    assert weights.precisions == pytest.approx([(0 + 2) / (0 + 1)] * 2)  # nothing was determined before the labels
+    mean, spread = weights.mean.copy(), np.diag(weights.covariance).copy()
+    weights.update(x, np.array([1.0, 0.0], np.float32), np.ones(2))
+    first = (1 - 2 * spread[0] + 2) / (mean[0] ** 2 + 1)
+    second = (2 - 2 * (spread[1] + spread[2]) + 2) / (mean[1] ** 2 + mean[2] ** 2 + 1)
+    assert weights.precisions == pytest.approx([first, second])
+
+
+# --- properties -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(seeds, st.integers(1, 10), st.integers(1, 6))
+def test_batches_add_up_to_gaussian_factors_that_never_widen(seed, duels, dim):
+    rng = np.random.default_rng(seed)
+    weights = fixed([dim], [2.0])
+    for _ in range(3):
+        before = weights.covariance.copy()
+        weights.update(*batch_of(rng, duels, dim))
+        narrowed = before - weights.covariance
+        assert np.linalg.eigvalsh(narrowed).min() > -1e-7
+        assert np.linalg.eigvalsh(weights.covariance).min() > 0
+
+
+@settings(max_examples=40)
+@given(seeds)
+def test_showing_the_second_first_changes_nothing_and_a_turned_answer_turns_the_mean(seed):
+    x, targets, powers = batch_of(np.random.default_rng(seed), 8, 4)
+    beliefs = [fixed([4], [2.0]) for _ in range(3)]
+    beliefs[0].update(x, targets, powers)
+    beliefs[1].update(-x, 1 - targets, powers)
+    beliefs[2].update(x, 1 - targets, powers)
+    assert beliefs[1].mean == pytest.approx(beliefs[0].mean, abs=1e-8)
+    assert beliefs[2].mean == pytest.approx(-beliefs[0].mean, abs=1e-8)
+    for other in beliefs[1:]:
+        assert other.covariance == pytest.approx(beliefs[0].covariance, abs=1e-8)
+
+
+@settings(max_examples=20)
+@given(seeds, st.floats(0.0, 0.9))
+def test_a_smaller_power_teaches_less(seed, power):
+    x, targets, powers = batch_of(np.random.default_rng(seed), 6, 3)
+    whole, part = fixed([3], [1.0]), fixed([3], [1.0])
+    whole.update(x, targets, powers)
+    part.update(x, targets, power * powers)
+    assert np.trace(part.covariance) > np.trace(whole.covariance)
+
+
+@settings(max_examples=20)
+@given(seeds, st.sampled_from([1e-8, 1e3, 1e8]))
+def test_extreme_differences_leave_proper_beliefs(seed, scale):
+    rng = np.random.default_rng(seed)
+    weights = BlockGaussian([2, 3], np.array([1.0, 1.0]), strength=10.0)
+    for _ in range(5):
+        weights.update(*batch_of(rng, 12, 5, scale))
+        weights.update(*batch_of(rng, 12, 5))
+        assert np.isfinite(weights.mean).all()
+        assert np.linalg.eigvalsh(weights.covariance).min() > 0
+
+
+def test_samples_are_of_the_beliefs():
+    rng = np.random.default_rng(0)
+    weights = BlockGaussian([1, 2], np.array([1.0, 4.0]), strength=5.0)
+    weights.update(*batch_of(rng, 20, 3))
+    draws = weights.sample(40_000, rng).astype(np.float64)
+    assert draws.mean(axis=0) == pytest.approx(weights.mean, abs=0.03)
+    assert np.cov(draws.T) == pytest.approx(weights.covariance, abs=0.04)
+
+
+def test_a_block_that_tells_nothing_shrinks_and_one_that_tells_grows():
+    # The utility is of the first block alone and larger than the prior says; both begin alike.
+    rng = np.random.default_rng(1)
+    weights = BlockGaussian([5, 5], np.array([0.2, 0.2]), strength=2.0)
+    truth = np.array([2.0, -2, 1, 1, -1, 0, 0, 0, 0, 0])
+    for _ in range(40):
+        x = rng.standard_normal((32, 10)).astype(np.float32)
+        targets = (rng.random(32) < 1 / (1 + np.exp(-x @ truth))).astype(np.float32)
+        weights.update(x, targets, np.ones(32))
+    assert 1 / weights.precisions[0] > 0.6
+    assert 1 / weights.precisions[1] < 0.1
+    assert weights.mean == pytest.approx(truth, abs=0.4)
+
+
+def test_beliefs_are_calibrated_where_the_prior_is_true():
+    scores = []
+    for world in range(150):
+        rng = np.random.default_rng(world)
+        weights, truth = fixed([6], [0.64]), 0.8 * rng.standard_normal(6)
+        for _ in range(10):
+            x = rng.standard_normal((16, 6)).astype(np.float32)
+            targets = (rng.random(16) < 1 / (1 + np.exp(-x @ truth))).astype(np.float32)
+            weights.update(x, targets, np.ones(16))
+        root = np.linalg.cholesky(weights.covariance)
+        scores.append(np.linalg.solve(root, truth - weights.mean))
+    # 900 squared scores of variance 2: a standard error of 0.047. Logits deviate by 2.
+    assert np.square(scores).mean() == pytest.approx(1.0, abs=0.15)
+
+
+# --- state ------------------------------------------------------------------------------------------------
+
+
+def test_a_state_goes_round_to_the_last_bit_and_other_blocks_are_refused():
+    rng = np.random.default_rng(2)
+    weights, other = (BlockGaussian([1, 2], np.array([1.0, 1.0]), strength=5.0) for _ in range(2))
+    for _ in range(3):
+        weights.update(*batch_of(rng, 5, 3))
+    other.load_state_dict(weights.state_dict())
+    batch = batch_of(rng, 5, 3)
+    for each in (weights, other):
+        each.update(*batch)
+    assert np.array_equal(weights.mean, other.mean)
+    assert np.array_equal(weights.covariance, other.covariance)
+    with pytest.raises(SpecificationError, match=r"'information' has shape \(3, 3\), this agent needs \(4, 4\)"):
+        BlockGaussian([2, 2], np.ones(2), strength=5.0).load_state_dict(weights.state_dict())
