@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_jobs(report)
     report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     report.add_argument("--all", action="store_true", help="print all tables of the page, not the main ones alone")
+    report.add_argument(
+        "--against", default="", metavar="A,B", help="agents to subtract from all others, beside the passive baseline"
+    )
     report.set_defaults(call=_report)
     return parser
 
@@ -174,7 +177,7 @@ def _plan(options: argparse.Namespace, given: list[str]) -> Plan:
     """Return the plan that the options of running or tuning describe, with agents that run on their defaults."""
     from duelgym_bench.plan import Plan
 
-    agents = tuple(name.strip() for name in options.agents.split(",") if name.strip())
+    agents = _names(options.agents)
     if not agents:
         raise SpecificationError("--agents names no agent; give for example ee2024-passive,ee2024-double_thompson")
     if options.jobs < 1:
@@ -199,7 +202,7 @@ def _report(options: argparse.Namespace, given: list[str]) -> int:
     if options.jobs < 1:
         raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
     results = score(options.dir, jobs=options.jobs)
-    summary = summarise(results)
+    summary = summarise(results, against=_names(options.against))
     paths = write_report(results, options.dir, summary)
     tables = (
         markdown_tables(results, summary) if options.markdown else table_text(results, summary, main=not options.all)
@@ -207,6 +210,10 @@ def _report(options: argparse.Namespace, given: list[str]) -> int:
     print(tables)
     print(f"\nreport: {paths.page}")
     return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _json_object(text: str) -> dict[str, object]:

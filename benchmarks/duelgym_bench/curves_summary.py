@@ -36,16 +36,19 @@ COLUMNS = (640, 1280, 3200, 6400, 32000, 40000)
 N_RESAMPLES = 2000
 
 
-def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Summary:
+def summarise(
+    results: Results, *, against: Sequence[str] = (), n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Summary:
     """Compute every number of a report; equal arguments give equal numbers.
 
     Args:
         results: scored runs. Every agent needs one run on every seed index, with equal checkpoints and prompt groups.
+        against: agents from which all others are subtracted too, whatever their reward models, beside the baseline.
         n_resamples: bootstrap resamples.
         seed: seed of the bootstrap.
 
     Raises:
-        DuelgymError: there are no runs, no baseline, or runs that do not fit together.
+        DuelgymError: there are no runs, no baseline, or runs that do not fit together; an agent of ``against`` has none.
     """
     runs, sizes = _aligned(results)
     first = runs[results.baseline]
@@ -55,7 +58,7 @@ def summarise(results: Results, *, n_resamples: int = N_RESAMPLES, seed: int = 0
     wins = {agent: mean_curve([run.win for run in of], draws) for agent, of in runs.items()}
     references = _reference_means(results.references, draws)
     areas = {agent: area(win, references[ORACLE], checkpoints) for agent, win in wins.items()}
-    pairs = _comparisons(runs, results.baseline)
+    pairs = _comparisons(runs, results.baseline, against)
     fits = {agent: isotonic_fit(win) for agent, win in wins.items()}
     levels = passive_levels(fits[results.baseline], references.get(SUPERVISED))
     ratios = _ratios(fits, levels, checkpoints, results.baseline)
@@ -198,8 +201,13 @@ def _means(reports: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([report[name] for report in reports])) for name in names}
 
 
-def _comparisons(runs: Mapping[str, Sequence[RunScores]], baseline: str) -> list[tuple[str, str, str | None]]:
-    """Return (agent, against, shared reward model): rule against passive first, then against the baseline."""
+def _comparisons(
+    runs: Mapping[str, Sequence[RunScores]], baseline: str, against: Sequence[str]
+) -> list[tuple[str, str, str | None]]:
+    """Return (agent, against, shared reward model): rule against passive first, then against the baseline and others."""
+    for other in against:
+        if other not in runs:
+            raise DuelgymError(f"{other!r} is not among the agents; there are runs of {', '.join(runs)}")
     passive: dict[str, str] = {}
     for agent in (baseline, *runs):
         run = runs[agent][0]
@@ -211,8 +219,11 @@ def _comparisons(runs: Mapping[str, Sequence[RunScores]], baseline: str) -> list
         if model in passive and of[0].rule != "passive":
             equal.append((agent, passive[model], model))
     done = {(agent, against) for agent, against, _ in equal}
-    others = [agent for agent in runs if agent != baseline and (agent, baseline) not in done]
-    return [*equal, *((agent, baseline, None) for agent in others)]
+    others = []
+    for other in dict.fromkeys((baseline, *against)):
+        later = (agent for agent in runs if other == baseline or not is_replica(agent, baseline))
+        others += [(agent, other, None) for agent in later if agent != other and (agent, other) not in done]
+    return [*equal, *others]
 
 
 def _ratios(

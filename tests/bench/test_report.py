@@ -200,6 +200,21 @@ def test_comparisons_hold_the_reward_model_fixed_where_they_can():
     }
 
 
+def test_others_can_be_subtracted_too_whatever_their_reward_models():
+    plain = summarise(simulated(), n_resamples=20)
+    summary = summarise(simulated(), against=["thompson", "passive"], n_resamples=20)
+    more = [d for d in summary.differences if d.against == "thompson"]
+    assert [d.agent for d in more] == [agent for agent in AGENTS if agent not in ("thompson", "passive@1")]
+    before = [(d.agent, d.against, d.area.value) for d in plain.differences]
+    assert [(d.agent, d.against, d.area.value) for d in summary.differences if d.against != "thompson"] == before
+    win = {agent.agent: agent.win for agent in summary.agents}
+    for each in more:
+        assert each.win.value == pytest.approx(win[each.agent].value - win["thompson"].value)
+    assert "agent minus thompson, whatever the reward model" in table_text(simulated(), summary)
+    with pytest.raises(DuelgymError, match="'nobody' is not among the agents; there are runs of passive, "):
+        summarise(simulated(), against=["nobody"], n_resamples=20)
+
+
 def test_a_replica_is_checked_and_kept_out_of_the_pictures():
     results = simulated()
     summary = summarise(results, n_resamples=200)
