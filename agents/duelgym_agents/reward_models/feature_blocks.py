@@ -18,8 +18,9 @@ _RELATIVE_LENGTH = 0.5
 # A variance below this, as a share or at all, is rounding.
 _ROUNDING = 1e-12
 _NOTHING = 1e-60
-_ON_EMBEDDINGS = {"relative": 4.0, "distance": 1.0, "relative_waves": 4.0, "waves": 1.0}
-_ON_TEXTS = {"surface": 4.0, "surface_waves": 4.0}
+# Weights of the blocks beforehand. Few labels can only tell a direction: most is linear until the labels say otherwise.
+_ON_EMBEDDINGS = {"relative": 8.0, "distance": 0.1, "relative_waves": 1.0, "waves": 1.0}
+_ON_TEXTS = {"surface": 8.0, "surface_waves": 2.0}
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_a_batch_is_taken_in_as_differences_of_features_by_exposure():
     pairs = np.array([[0, 1], [2, 2], [3, 1], [4, 0], [1, 2], [0, 3]])
     preferences = np.array([0, 1, 2, 3, 1, 0], np.int8)  # one self-duel, one skip, one tie
     features = model.features(contexts)
-    variances = model.settings.prior_scale**2 * np.array([4, 1, 4, 1]) / 10
+    variances = model.settings.prior_scale**2 * np.array([8, 0.1, 1, 1]) / 10.1
     by_hand = BlockGaussian([4, 1, 8, 8], variances, model.settings.prior_strength)
     asked, targets = np.array([0, 3, 4, 5]), np.array([1.0, 0.5, 0.0, 1.0], np.float32)
     x = features[asked, pairs[asked, 0]] - features[asked, pairs[asked, 1]]
