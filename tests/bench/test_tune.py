@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from duelgym.generators import PoolReplay
 from duelgym.pools import write_pool
 from duelgym.rounds import read_queries
 from duelgym.testing import make_pool
+from duelgym_agents import registry
 from duelgym_agents.catalogue import REWARD_MODELS, RULES
 from duelgym_agents.named import AGENTS
 from duelgym_agents.registry import composition
@@ -30,6 +32,7 @@ from duelgym_bench.task import run_task
 from duelgym_bench.tune import Tried, TunedAgent, tuning_plan
 from duelgym_bench.tuned import read_settings, tuned_text, write_tuned
 
+SHIPPED = Path(__file__).parents[2] / "benchmarks" / "tuned"
 AGENTS_TUNED = "passive+bayesian_linear,infomax+bayesian_linear"
 PROBLEM = {"dimension": 4, "n_candidates": 6}
 
@@ -474,3 +477,26 @@ def test_help_shows_an_example(capsys):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: duelgym-bench {command} --env SyntheticDuel-v0" in " ".join(capsys.readouterr().out.split())
+
+
+# --- what the project's own figures were tuned with ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_shipped_settings_are_the_best_of_equally_many_and_say_how_they_were_found(path):
+    content = json.loads(path.read_text())
+    assert read_settings(path).problem == content["specification"]
+    words = content["command"].split()
+    assert words[:4] == ["duelgym-bench", "tune", "--env", content["environment"]]
+    assert words[words.index("--agents") + 1].split(",") == list(content["agents"])
+    for name, agent in content["agents"].items():
+        assert len(agent["tried"]) == content["configurations"]
+        scores = [-np.inf if tried["score"] is None else tried["score"] for tried in agent["tried"]]
+        assert agent["configuration"] == int(np.argmax(scores))
+        assert agent["settings"] == agent["tried"][agent["configuration"]]["settings"]
+        dimensions = {"prompt_dim": 4, "candidate_dim": 4, "n_candidates": 5}
+        registry.make_agent(name, **dimensions, batch_size=4, budget=8, seed=0, **agent["settings"])
+
+
+def test_there_are_shipped_settings():
+    assert {path.stem for path in SHIPPED.glob("*.json")} == {"alpaca-eval", "llm-duel", "synthetic"}
