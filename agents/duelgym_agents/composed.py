@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
@@ -14,7 +13,7 @@ from duelgym.errors import SpecificationError
 from duelgym_agents.exploration.posterior import GivesFeatures, GivesPosterior
 from duelgym_agents.exploration.rule import AnyRule, Selection
 from duelgym_agents.reward_models import RewardModel
-from duelgym_agents.state import entry, generator_from_array, generator_to_array, with_prefix, without_prefix
+from duelgym_agents.state import entry, generator_from_array, generator_to_array, name_of, with_prefix, without_prefix
 
 _READS = ("nothing", "mean", "samples", "features", "posterior")
 _COUNTED = ("retries", "fallbacks", "self_duels", "repeated_pairs", "unanswered")
@@ -80,7 +79,7 @@ class RewardModelAgent:
             if first == second:
                 self._counts["self_duels"] += 1
                 continue
-            question = _question(prompt, candidates[first], candidates[second])
+            question = name_of(prompt, *sorted((candidates[first], candidates[second]), key=np.ndarray.tobytes))
             self._counts["repeated_pairs"] += question in self._asked
             self._asked.add(question)
         self._model.update(contexts, pairs, preferences)
@@ -147,18 +146,6 @@ class RewardModelAgent:
         else:
             utilities = model.sample_utilities(contexts, self._n_samples, self._rng)
         return rule(_finite(utilities), self._rng)
-
-
-def _question(
-    prompt: Float32[np.ndarray, " prompt_dim"],
-    first: Float32[np.ndarray, " candidate_dim"],
-    second: Float32[np.ndarray, " candidate_dim"],
-) -> int:
-    """Return 64 bits that name a prompt and an unordered pair of its candidates (contexts carry no ids)."""
-    digest = blake2b(prompt.tobytes(), digest_size=8)
-    for features in sorted([first.tobytes(), second.tobytes()]):
-        digest.update(features)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def _check_fit(model: RewardModel, rule: AnyRule, n_samples: int) -> None:

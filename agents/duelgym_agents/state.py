@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -57,3 +58,8 @@ def entry(
             f"the agent's saved {name!r} has shape {array.shape}, this agent needs {shape}; restore with equal settings"
         )
     return array
+
+
+def name_of(*arrays: Shaped[np.ndarray, ...]) -> int:
+    """Return 64 bits that name what a context shows, such as a prompt's response (contexts carry no ids)."""
+    return int.from_bytes(blake2b(b"".join(array.tobytes() for array in arrays), digest_size=8).digest(), "little")

@@ -195,14 +195,17 @@ def _plan(options: argparse.Namespace, given: list[str]) -> Plan:
 
 
 def _report(options: argparse.Namespace, given: list[str]) -> int:
-    from duelgym_bench.curves_summary import summarise
+    from duelgym_bench.curves_summary import check_against, summarise
+    from duelgym_bench.plan import load_plan
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.scores import score
 
     if options.jobs < 1:
         raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    against = _names(options.against)
+    check_against(against, load_plan(options.dir).agents)  # before an hour of scoring
     results = score(options.dir, jobs=options.jobs)
-    summary = summarise(results, against=_names(options.against))
+    summary = summarise(results, against=against)
     paths = write_report(results, options.dir, summary)
     tables = (
         markdown_tables(results, summary) if options.markdown else table_text(results, summary, main=not options.all)

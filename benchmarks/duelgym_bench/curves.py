@@ -69,7 +69,7 @@ class Difference:
 
     Attributes:
         agent: the first agent.
-        against: the second, a passive one.
+        against: the second: a passive one, or another that was asked for.
         reward_model: the reward model that both use; None where they differ in more than the rule.
         win: difference of win rates over the checkpoints.
         area: difference of areas.
@@ -103,7 +103,7 @@ class Summary:
         n_prompts: number of different assessment prompts over all groups.
         agents: in order of first appearance.
         references: the oracle, the supervised reference if there is one, then the zero-query policies.
-        differences: at equal reward model first, then against the baseline.
+        differences: at equal reward model first, then against the baseline and others.
         levels: name -> win rate of the level.
         ratios: agent -> level -> ratio to the baseline.
         check: the baseline against its replica; None without a replica.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -85,6 +85,18 @@ def summarise(
         check=_check(replica, fits, references.get(SUPERVISED), checkpoints, results.baseline),
         components=_components(runs, pairs, *resamples),
     )
+
+
+def check_against(against: Sequence[str], agents: Iterable[str]) -> None:
+    """Refuse to subtract an agent that is not there.
+
+    Raises:
+        DuelgymError: naming it, and those that are.
+    """
+    there = tuple(agents)
+    for other in against:
+        if other not in there:
+            raise DuelgymError(f"{other!r} is not among the agents; there are runs of {', '.join(there)}")
 
 
 def table_columns(checkpoints: Int64[np.ndarray, " checkpoints"]) -> tuple[int, ...]:
@@ -205,9 +217,7 @@ def _comparisons(
     runs: Mapping[str, Sequence[RunScores]], baseline: str, against: Sequence[str]
 ) -> list[tuple[str, str, str | None]]:
     """Return (agent, against, shared reward model): rule against passive first, then against the baseline and others."""
-    for other in against:
-        if other not in runs:
-            raise DuelgymError(f"{other!r} is not among the agents; there are runs of {', '.join(runs)}")
+    check_against(against, runs)
     passive: dict[str, str] = {}
     for agent in (baseline, *runs):
         run = runs[agent][0]

@@ -3,8 +3,8 @@
     python benchmarks/performance/rules.py
 
 One thread, random contexts and answers, no environment. Rules that read utilities read those of the ensemble of
-`ee2024-double_thompson`; those that read features or a covariance, `bayesian_linear` (768 features), whose evaluation is a
-single product with a vector, so that what these rules spend, the variances of all candidates, is more. All three parts are
+`ee2024-double_thompson`; those that read features or a covariance, `bayesian_linear` (768 features), whose evaluation is to
+make its features, so that what these rules spend, the variances of all candidates, is more. All three parts are
 timed in turn within each batch: evaluating the model for the batch's candidates, the rule, and learning from its pairs.
 Every rule is compared with evaluating the ensemble.
 """

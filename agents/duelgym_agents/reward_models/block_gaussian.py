@@ -10,8 +10,9 @@ from jaxtyping import Float32, Float64
 
 from duelgym_agents.state import entry
 
-# A label on a logit of this standard deviation tells its sign alone; a longer difference is shortened to it.
-_WIDEST = 30.0
+# A label on a logit of this deviation tells little but its sign, and the nodes give its moments to 4 %; a longer
+# difference is shortened to it.
+_WIDEST = 6.0
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
@@ -19,10 +20,10 @@ class BlockGaussian:
     """N(mean, covariance) about the weights w, where P(first preferred) = sigmoid(x . w) and x is a difference of features.
 
     Beforehand the weights of block b are N(0, 1 / precisions[b]). Labels are taken in one after the other by matching the
-    mean and variance of each one's logit (assumed density filtering; Minka 2001, section 3.2), which needs a batch's
-    own kernel matrix alone. What a label told is kept as a Gaussian factor of x . w; the precisions are then set anew to
-    the block's evidence (MacKay 1992, equation 4.4: well-determined weights over their squared length), pulled towards
-    the first ones by a gamma prior. In float64; a batch costs O(d^3).
+    mean and variance of each one's logit (assumed density filtering; Minka 2001, chapter 3), which needs a batch's own
+    kernel matrix alone. What a label told is kept as a Gaussian factor of x . w. With every batch the precisions are set
+    anew to the evidence of what was known before it (MacKay 1992, Bayesian interpolation: well-determined weights over
+    their squared length), pulled towards the first ones by a gamma prior. In float64; a batch costs O(d^3).
 
     Where the prior is true, squared errors are 1.0 times the variance claimed if logits deviate by 2 beforehand, 1.2
     times if by 5 (160 labels on 6 weights).
@@ -58,7 +59,7 @@ class BlockGaussian:
 
         Args:
             differences: features of the first shown minus those of the second. One so long that its logit deviates by
-                more than 30 is shortened to that.
+                more than 6 is shortened to that.
             targets: probability that the first is preferred: 1, 0, or 0.5 for a tie.
             powers: exponent of each label's likelihood; 1 is Bayes' rule, less learns more carefully.
         """
@@ -110,8 +111,7 @@ class BlockGaussian:
         widths = np.bincount(self._block, minlength=n_blocks)
         open_ = self.precisions * np.bincount(self._block, np.diag(self.covariance), n_blocks)
         lengths = np.bincount(self._block, self.mean**2, n_blocks)
-        determined = np.maximum(widths - open_, 0)
-        self.precisions = (determined + self._strength) / (lengths + self._strength * self._variances)
+        self.precisions = (widths - open_ + self._strength) / (lengths + self._strength * self._variances)
 
 
 def _matched(
@@ -128,10 +128,13 @@ def _matched(
         if variance <= 1e-12:  # two candidates whose features are equal
             continue
         logits = mean[i] + np.sqrt(variance) * _NODES
-        likelihood = np.exp(power * (target * logits - np.logaddexp(0, logits)))
+        told = power * (target * logits - np.logaddexp(0, logits))
+        likelihood = np.exp(told - told.max())
         mass = _NODE_WEIGHTS * likelihood / (_NODE_WEIGHTS @ likelihood)
         matched_mean = mass @ logits
-        matched_variance = min(mass @ (logits - matched_mean) ** 2, variance)
+        # No label tells more than power / 4, which the nodes do not know of where they are too sparse.
+        least = 1 / (1 / variance + power / 4)
+        matched_variance = np.clip(mass @ (logits - matched_mean) ** 2, least, variance)
         weights[i] = 1 / matched_variance - 1 / variance
         shifts[i] = matched_mean / matched_variance - mean[i] / variance
         along = kernel[:, i] / variance

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from duelgym.agent import Contexts
-from duelgym_agents.state import entry
+from duelgym_agents.state import entry, name_of
 
 
 class Exposure:
@@ -32,21 +31,19 @@ class Exposure:
     def take(
         self, contexts: Contexts, asked: Int64[np.ndarray, " duels"], pairs: Int64[np.ndarray, "duels 2"]
     ) -> Float64[np.ndarray, " duels"]:
-        """Return the exponents of labels, and count them; those of one batch do not see each other.
+        """Return the exponents of labels, and count them, one after the other.
 
         Args:
             contexts: of a batch.
             asked: positions of the duels' prompts in the batch.
             pairs: positions of the duels' candidates.
         """
-        responses = [
-            [_name(contexts.prompts[row], contexts.candidates[row, position]) for position in pair]
-            for row, pair in zip(asked, pairs, strict=True)
-        ]
-        earlier = np.array([sum(self._counts.get(name, 0) for name in pair) for pair in responses])
-        for pair in responses:
-            for name in pair:
-                self._counts[name] = self._counts.get(name, 0) + 1
+        earlier = np.zeros(len(asked))
+        for duel, (row, pair) in enumerate(zip(asked, pairs, strict=True)):
+            responses = [name_of(contexts.prompts[row], contexts.candidates[row, position]) for position in pair]
+            earlier[duel] = sum(self._counts.get(response, 0) for response in responses)
+            for response in responses:
+                self._counts[response] = self._counts.get(response, 0) + 1
         return 1 / ((1 + earlier * self._residual) * (1 + (earlier + 1) * self._residual))
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -65,8 +62,3 @@ class Exposure:
         """
         responses = entry(state, "responses", (None,))
         self._counts = dict(zip(responses.tolist(), entry(state, "counts", responses.shape).tolist(), strict=True))
-
-
-def _name(prompt: np.ndarray, candidate: np.ndarray) -> int:
-    """Return 64 bits that name a prompt's response (contexts carry no ids)."""
-    return int.from_bytes(blake2b(prompt.tobytes() + candidate.tobytes(), digest_size=8).digest(), "little")

@@ -15,6 +15,8 @@ from duelgym_agents.state import entry, with_prefix, without_prefix
 
 # Distances within a prompt's answers are smaller than between prompts, and tastes change within them.
 _RELATIVE_LENGTH = 0.5
+# A batch of texts may hardly differ in a feature, in which later ones do: none is taken to deviate by less than this.
+_LEAST_SURFACE = 0.2
 # A variance below this, as a share or at all, is rounding.
 _ROUNDING = 1e-12
 _NOTHING = 1e-60
@@ -30,7 +32,7 @@ class FeatureBlocks:
     On embeddings: ``relative``, the embedding less the mean of its prompt's candidates; ``distance``, the length of
     that; ``relative_waves``, random Fourier features of it with half its median distance as length; ``waves``, the same
     of the embedding itself with its median distance. On texts also ``surface``, the surface features less their mean over
-    the prompt's candidates and over their deviation, and ``surface_waves``, Fourier features of those.
+    the prompt's candidates and over their deviation, at least 0.2, and ``surface_waves``, Fourier features of those.
 
     Attributes:
         scale: what relative embeddings are multiplied with.
@@ -58,13 +60,18 @@ class FeatureBlocks:
         waves = FourierFeatures.measured(_rows(contexts.candidates), n_fourier, rng)
         surface_scales = surface_waves = None
         if texts:
-            seen = surface_features(contexts)
-            surface = _centred(seen)
-            surface_scales = _inverse_deviations(_squares(surface), _squares(seen)).astype(np.float32)
+            surface = _centred(surface_features(contexts))
+            surface_scales = (1 / np.maximum(np.sqrt(_squares(surface)), _LEAST_SURFACE)).astype(np.float32)
             surface_waves = FourierFeatures.measured(_rows(surface * surface_scales), n_fourier, rng)
         n_blocks = len(_weights(texts))
         unscaled = cls(scale, relative_waves, waves, surface_scales, surface_waves, np.ones(n_blocks))
-        block_scales = np.array([_scale_of(block) for block in unscaled._blocks(contexts)])
+        blocks = unscaled._blocks(contexts)
+        sizes = [float(_squares(block).sum()) for block in blocks]
+        sizes[0] = sizes[1] = scale**2 * float(_squares(contexts.candidates).sum())  # of what was centred
+        block_scales = np.array([_scale_of(block, size) for block, size in zip(blocks, sizes, strict=True)])
+        block_scales[: len(_ON_EMBEDDINGS)] *= (
+            scale > 0
+        )  # embeddings that differ by rounding alone have no waves either
         return cls(scale, relative_waves, waves, surface_scales, surface_waves, block_scales)
 
     def __call__(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
@@ -161,9 +168,9 @@ def _inverse_deviations(
     return np.where(squares > _ROUNDING * sizes + _NOTHING, np.maximum(squares, _NOTHING) ** -0.5, 0.0)
 
 
-def _scale_of(block: Float32[np.ndarray, "batch n_candidates d"]) -> float:
-    """Return the scale that puts two candidates of a prompt 1 apart, or 0 if they do not differ."""
+def _scale_of(block: Float32[np.ndarray, "batch n_candidates d"], size: float) -> float:
+    """Return the scale that puts two candidates of a prompt 1 apart, or 0 if they differ by no more than rounding at a size."""
     n = block.shape[1]
     # Two of n candidates differ by 2 n / (n - 1) times their mean square distance from their mean.
-    inverse = float(_inverse_deviations(_squares(_centred(block)).sum(), _squares(block).sum()))
+    inverse = float(_inverse_deviations(_squares(_centred(block)).sum(), np.array(size)))
     return inverse * float(np.sqrt((n - 1) / (2 * n)))

@@ -23,7 +23,8 @@ class FeatureMap:
     """Features of (prompt, response): the response; its product with the prompt; random Fourier features of it.
 
     ``response`` has the first, ``interaction`` the first two (the first alone where dimensions differ), ``fourier`` all
-    three, with a kernel whose length is the median distance between responses. Each block has a mean squared length of 1, measured on contexts without labels.
+    three, with a kernel whose length is the median distance between responses. Each block has a mean squared length of
+    1, measured on contexts without labels.
 
     Attributes:
         kind: one of ``KINDS``.

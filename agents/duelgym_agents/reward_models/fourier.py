@@ -34,7 +34,7 @@ class FourierFeatures:
         """Return features whose length scale suits points.
 
         Args:
-            points: any; those that are all alike are taken to lie 1 apart.
+            points: any; copies are left out where most are, and points that are all alike get frequencies of deviation 1.
             n_fourier: number of cosines.
             rng: draws the pairs that are measured, frequencies and phases.
             length: of the kernel, as a multiple of the points' median distance.
@@ -43,6 +43,8 @@ class FourierFeatures:
         apart = first != second
         distances = np.linalg.norm(points[first[apart]] - points[second[apart]], axis=1)
         distance = float(np.median(distances)) if len(distances) else 0.0
+        if distance == 0 and distances.any():  # most are copies
+            distance = float(np.median(distances[distances > 0]))
         frequencies = rng.standard_normal((points.shape[1], n_fourier)) / (length * distance or 1.0)
         return cls(frequencies.astype(np.float32), rng.uniform(0, 2 * np.pi, n_fourier).astype(np.float32))
 

@@ -12,7 +12,7 @@ from duelgym.agent import Contexts
 from duelgym.errors import SpecificationError
 
 _WORD = re.compile(r"[^\W_]+")
-_LIST_ITEM = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s", re.MULTILINE)
+_LIST_ITEM = re.compile(r"^[^\S\n]*(?:[-*\u2022]|\d+[.)])\s", re.MULTILINE)
 _DIGIT = re.compile(r"\d")
 _CAPITAL = re.compile(r"[A-Z]")
 _SENTENCE_END = re.compile(r"[.!?]")
@@ -46,7 +46,8 @@ def surface_features(contexts: Contexts) -> Float32[np.ndarray, "batch n_candida
     """Return the surface features of every response, in the order of ``SURFACE_FEATURES``.
 
     ``distinct_words`` is the share of words that differ, ``prompt_words`` the share of the prompt's words that occur,
-    ``finished`` whether the last character ends a sentence. Words are lower-cased letters and digits.
+    ``finished`` whether the last character ends a sentence. Words are lower-cased letters and digits, capitals those of A to Z; list items
+    are lines that begin with -, *, a bullet, or a number and . or ).
 
     Raises:
         SpecificationError: if the contexts carry no texts.
@@ -63,9 +64,14 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-@lru_cache(maxsize=2**15)  # a batch is looked at when pairs are chosen and when they are learnt from
+@lru_cache(maxsize=2**6)
+def _distinct_words(prompt: str) -> frozenset[str]:
+    return frozenset(_words(prompt))
+
+
+@lru_cache(maxsize=2**12)  # a batch is looked at when pairs are chosen and when they are learnt from
 def _features(response: str, prompt: str) -> Float32[np.ndarray, " surface"]:
-    words, asked = _words(response), set(_words(prompt))
+    words, asked = _words(response), _distinct_words(prompt)
     distinct = set(words)
     counts = (
         len(response),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
-from duelgym_agents.reward_models.block_gaussian import BlockGaussian
+from duelgym_agents.reward_models.block_gaussian import BlockGaussian, _matched
 
 seeds = st.integers(0, 10**6)
 
@@ -50,15 +50,31 @@ def test_one_label_leaves_the_exact_mean_and_variance(variance, target, power):
     assert left == pytest.approx(exact_left, rel=5e-4)
 
 
-def test_a_certain_label_of_a_wide_logit_tells_its_sign():
-    # Given its sign alone, N(0, v) has mean sqrt(2 v / pi) and variance v (1 - 2 / pi): within a tenth at v = 900.
-    mean, left = one_label(900.0, 1.0)
-    assert mean == pytest.approx(np.sqrt(2 * 900 / np.pi), rel=0.1)
-    assert left == pytest.approx(900 * (1 - 2 / np.pi), rel=0.1)
+@pytest.mark.parametrize("deviation", [0.1, 1.0, 6.0])
+@pytest.mark.parametrize("mean", [-72.0, -20.0, -6.0, 0.0, 6.0, 30.0])
+@pytest.mark.parametrize("power", [1.0, 0.01])
+def test_no_label_however_surprising_tells_more_than_a_quarter(deviation, mean, power):
+    weights, shifts = _matched(np.array([mean]), np.array([[deviation**2]]), np.array([1.0]), np.array([power]))
+    assert 0 <= weights[0] <= power / 4 * (1 + 1e-6)
+    precision = 1 / deviation**2 + weights[0]
+    moved = (mean / deviation**2 + shifts[0]) / precision - mean
+    assert 0 <= moved <= power * deviation**2 * (1 + 1e-6)  # the likelihood's slope is at most its power
 
 
-def test_a_difference_too_long_is_shortened_to_thirty_deviations():
-    assert one_label(1.0, 1.0, difference=1e6) == pytest.approx(one_label(1.0, 1.0, difference=30.0))
+def test_a_batch_of_contradictions_a_million_times_as_long_leaves_proper_beliefs():
+    rng, truth = np.random.default_rng(5), np.array([1.0, -2.0, 0.5])
+    weights = BlockGaussian([1, 2], np.array([1.0, 1.0]), strength=10.0)
+    for _ in range(100):
+        x = rng.standard_normal((32, 3)).astype(np.float32)
+        weights.update(x, (x @ truth > 0).astype(np.float32), np.ones(32))
+    before = np.trace(np.linalg.inv(weights.covariance))
+    weights.update(1e6 * x, (x @ truth < 0).astype(np.float32), np.ones(32))
+    assert np.isfinite(weights.mean).all()
+    assert np.trace(np.linalg.inv(weights.covariance)) < 1e3 * before
+
+
+def test_a_difference_too_long_is_shortened_to_six_deviations():
+    assert one_label(1.0, 1.0, difference=1e6) == pytest.approx(one_label(1.0, 1.0, difference=6.0))
 
 
 def test_precisions_follow_the_evidence_by_hand():
@@ -72,6 +88,18 @@ def test_precisions_follow_the_evidence_by_hand():
     first = (1 - 2 * spread[0] + 2) / (mean[0] ** 2 + 1)
     second = (2 - 2 * (spread[1] + spread[2]) + 2) / (mean[1] ** 2 + mean[2] ** 2 + 1)
     assert weights.precisions == pytest.approx([first, second])
+
+
+@settings(max_examples=20)
+@given(seeds, st.integers(2, 8))
+def test_a_batch_is_its_labels_one_after_the_other(seed, duels):
+    x, targets, powers = batch_of(np.random.default_rng(seed), duels, 4)
+    whole, single = fixed([4], [2.0]), fixed([4], [2.0])
+    whole.update(x, targets, 0.7 * powers)
+    for k in range(duels):
+        single.update(x[k : k + 1], targets[k : k + 1], 0.7 * powers[k : k + 1])
+    assert single.mean == pytest.approx(whole.mean, abs=1e-6)
+    assert single.covariance == pytest.approx(whole.covariance, abs=1e-6)
 
 
 # --- properties -------------------------------------------------------------------------------------------

@@ -30,11 +30,11 @@ def test_a_response_is_known_wherever_it_is_shown_and_by_its_prompt():
     assert exposure.take(elsewhere, ROW, np.array([[0, 1]])) == pytest.approx([1 / 1.5])
 
 
-def test_labels_of_one_batch_do_not_see_each_other():
+def test_labels_of_one_batch_count_one_after_the_other():
     one = contexts_of(np.random.default_rng(2), batch=1)
     twice = Contexts(one.prompts.repeat(2, axis=0), one.candidates.repeat(2, axis=0))
     exposure = Exposure(0.5)
-    assert exposure.take(twice, np.arange(2), np.array([[0, 1], [0, 2]])) == pytest.approx([1 / 1.5] * 2)
+    assert exposure.take(twice, np.arange(2), np.array([[0, 1], [0, 2]])) == pytest.approx([1 / 1.5, 1 / (1.5 * 2)])
     assert exposure.take(one, ROW, np.array([[0, 3]])) == pytest.approx([1 / (2 * 2.5)])  # which were two about 0
 
 

@@ -117,13 +117,23 @@ def test_candidates_that_are_alike_tell_nothing_and_no_scale_is_made_of_rounding
     assert value == 0 or nearly.tell_nothing
 
 
-def test_a_surface_feature_in_which_texts_do_not_differ_is_left_out():
+def test_a_surface_feature_in_which_the_first_texts_hardly_differ_gets_no_huge_scale():
     contexts = with_texts(np.random.default_rng(3))  # no digits, commas, lists, …
     features = FeatureBlocks.measured(contexts, 8, texts=True)
     assert features.surface_scales is not None
-    assert features.surface_scales[4] == 0
+    assert features.surface_scales[4] == pytest.approx(5)
     odd = tuple(("1 2 3", *rest) for _, *rest in contexts.candidate_texts)
-    assert np.abs(features(replace(contexts, candidate_texts=odd))).max() < 50
+    surface = split(features, replace(contexts, candidate_texts=odd))[4]
+    assert 0.1 < pair_distances(surface[:, :2]) < 20
+
+
+def test_shares_by_hand():
+    contexts = with_texts(np.random.default_rng(6))
+    on_embeddings = FeatureBlocks.measured(contexts, 8, texts=False).shares
+    assert on_embeddings == pytest.approx(np.array([8, 0.1, 1, 1]) / 10.1)
+    assert FeatureBlocks.measured(contexts, 8, texts=True).shares == pytest.approx(
+        np.array([8, 0.1, 1, 1, 8, 2]) / 20.1
+    )
 
 
 def test_a_state_goes_round_and_other_dimensions_are_refused():

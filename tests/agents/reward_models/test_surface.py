@@ -44,6 +44,15 @@ def test_a_response_by_hand():
     assert seen == pytest.approx({name: np.log1p(count) for name, count in counts.items()} | shares)
 
 
+def test_list_items_begin_a_line_with_a_bullet_or_a_number():
+    items = surface_of("1. one\n  * two\n\n\n\u2022 three\n12) four\n-five\n3.14 is pi\nnot - an item")
+    assert np.expm1(items["list_items"]) == pytest.approx(4)
+
+
+def test_thousands_of_empty_lines_are_read_at_once():
+    assert surface_of("a" + "\n" * 200_000 + "b")["list_items"] == 0
+
+
 def test_repeated_words_and_an_end_in_the_middle():
     seen = surface_of("so so so we stop here -", "")
     assert seen["distinct_words"] == pytest.approx(4 / 6)
