@@ -69,9 +69,8 @@ class FeatureBlocks:
         sizes = [float(_squares(block).sum()) for block in blocks]
         sizes[0] = sizes[1] = scale**2 * float(_squares(contexts.candidates).sum())  # of what was centred
         block_scales = np.array([_scale_of(block, size) for block, size in zip(blocks, sizes, strict=True)])
-        block_scales[: len(_ON_EMBEDDINGS)] *= (
-            scale > 0
-        )  # embeddings that differ by rounding alone have no waves either
+        if scale == 0:  # embeddings that differ by rounding alone have no waves either
+            block_scales[: len(_ON_EMBEDDINGS)] = 0
         return cls(scale, relative_waves, waves, surface_scales, surface_waves, block_scales)
 
     def __call__(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
