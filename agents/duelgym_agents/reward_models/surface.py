@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,6 +17,9 @@ _DIGIT = re.compile(r"\d")
 _CAPITAL = re.compile(r"[A-Z]")
 _SENTENCE_END = re.compile(r"[.!?]")
 _MARKUP = re.compile(r"\*\*|[#`]")
+# What was computed, by a hash of the texts, which are not kept: at most 40 MB.
+_KNOWN: dict[bytes, Float32[np.ndarray, " surface"]] = {}
+_MOST_KNOWN = 2**17
 _PERSONAL = frozenset(("i", "me", "my", "we", "us", "our", "you", "your"))
 
 SURFACE_FEATURES = (
@@ -57,21 +60,25 @@ def surface_features(contexts: Contexts) -> Float32[np.ndarray, "batch n_candida
             "this reward model reads texts, and the contexts carry none; make them with texts=True"
         )
     both = zip(contexts.prompt_texts, contexts.candidate_texts, strict=True)
-    return np.stack([[_features(response, prompt) for response in responses] for prompt, responses in both])
+    return np.stack([[_known_features(response, prompt) for response in responses] for prompt, responses in both])
 
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-@lru_cache(maxsize=2**6)
-def _distinct_words(prompt: str) -> frozenset[str]:
-    return frozenset(_words(prompt))
+def _known_features(response: str, prompt: str) -> Float32[np.ndarray, " surface"]:
+    """Return the features, from memory where the same text was seen lately: pools come round again and again."""
+    name = blake2b(f"{len(prompt)} {prompt}{response}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    if name not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[name] = _features(response, prompt)
+    return _KNOWN[name]
 
 
-@lru_cache(maxsize=2**12)  # a batch is looked at when pairs are chosen and when they are learnt from
 def _features(response: str, prompt: str) -> Float32[np.ndarray, " surface"]:
-    words, asked = _words(response), _distinct_words(prompt)
+    words, asked = _words(response), set(_words(prompt))
     distinct = set(words)
     counts = (
         len(response),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from duelgym.agent import Contexts
 from duelgym.errors import SpecificationError
+from duelgym_agents.reward_models import surface
 from duelgym_agents.reward_models.surface import SURFACE_FEATURES, surface_features
 
 
@@ -77,6 +78,19 @@ def test_prompts_and_candidates_keep_their_places():
     contexts = Contexts(np.zeros((3, 2), np.float32), np.zeros((3, 2, 2), np.float32), ("", "", ""), texts)
     characters = np.expm1(surface_features(contexts)[..., 0])
     assert characters == pytest.approx(np.array([[1, 2], [3, 4], [3, 1]]))
+
+
+def test_what_was_seen_before_is_the_same_and_memory_is_bounded(monkeypatch):
+    known = {}
+    monkeypatch.setattr(surface, "_KNOWN", known)
+    monkeypatch.setattr(surface, "_MOST_KNOWN", 3)
+    pairs = [("a b", "c"), ("a", "b c"), ("a b c", ""), ("", "a b c"), ("\ud800", "c")]
+    first = [surface_of(*pair) for pair in pairs]
+    for _ in range(2):
+        for pair, features in zip(pairs, first, strict=True):
+            assert surface_of(*pair) == features
+            assert 0 < len(known) <= 3
+    assert len({tuple(features.values()) for features in first}) == 5
 
 
 def test_contexts_without_texts_are_refused():
