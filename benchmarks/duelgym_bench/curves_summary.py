@@ -73,12 +73,12 @@ def summarise(
         differences=tuple(
             Difference(
                 agent,
-                against,
+                other,
                 model,
-                Interval.of(wins[agent] - wins[against]),
-                Interval.of(areas[agent] - areas[against]),
+                Interval.of(wins[agent] - wins[other]),
+                Interval.of(areas[agent] - areas[other]),
             )
-            for agent, against, model in pairs
+            for agent, other, model in pairs
         ),
         levels={name: Interval.of(level) for name, level in levels.items()},
         ratios=ratios,

@@ -27,14 +27,6 @@ AGENTS_HERE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def make(name, n_candidates=6, seed=0, **settings):
     spec = composition(name)
     small = {key: value for key, value in SMALL.items() if spec is None or hasattr(spec.settings, key)}

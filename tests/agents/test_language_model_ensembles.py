@@ -47,14 +47,6 @@ DIMENSIONS = {"prompt_dim": 2, "candidate_dim": 3, "n_candidates": 4, "batch_siz
 BOTH = ["linear_heads", "lora"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return str(make_model(tmp_path_factory.mktemp("models") / "tiny", hidden=16))

@@ -17,22 +17,34 @@ from duelgym_bench.references import rater_blind_choice
 NAMES = ("true", "clean", "detail", "warmth")
 
 
+def write_pool_of(path, utilities, prompt_embeddings, candidate_embeddings, **more):
+    """Write a pool of utilities in four attributes, with made-up texts."""
+    n_prompts, n_candidates, _ = utilities.shape
+    write_pool(
+        path,
+        name=path.name,
+        prompts=[f"prompt {k}" for k in range(n_prompts)],
+        candidate_names=[f"candidate {k}" for k in range(n_candidates)],
+        texts=[[f"answer {k} to {row}" for k in range(n_candidates)] for row in range(n_prompts)],
+        prompt_embeddings=prompt_embeddings,
+        candidate_embeddings=candidate_embeddings,
+        utilities=utilities,
+        attributes=NAMES,
+        **more,
+    )
+
+
 @pytest.fixture(scope="module")
 def several(tmp_path_factory):
     """A pool with four attributes and raters who combine them."""
     rng = np.random.default_rng(3)
     values = rng.standard_normal((60, 8, 4))
     path = tmp_path_factory.mktemp("pools") / "several"
-    write_pool(
+    write_pool_of(
         path,
-        name="several",
-        prompts=[f"prompt {k}" for k in range(60)],
-        candidate_names=[f"candidate {k}" for k in range(8)],
-        texts=[[f"answer {k} to {row}" for k in range(8)] for row in range(60)],
-        prompt_embeddings=rng.standard_normal((60, 5)),
-        candidate_embeddings=values @ rng.standard_normal((4, 5)),
-        utilities=values,
-        attributes=NAMES,
+        values,
+        rng.standard_normal((60, 5)),
+        values @ rng.standard_normal((4, 5)),
         raters=Population(NAMES[:2], NAMES[2:], (1.0, 1.0, 1.0, 1.0), 0.6).specification(),
         utility_dtype="float16",
         embedding_storage="int8",
@@ -115,16 +127,11 @@ def test_rater_blind_policy_picks_what_all_like(tmp_path, simulator):
     values = rng.standard_normal((40, 6, 4))
     values[:, :, 0] *= 4.0
     path = tmp_path / "liked"
-    write_pool(
+    write_pool_of(
         path,
-        name="liked",
-        prompts=[f"prompt {k}" for k in range(40)],
-        candidate_names=[f"candidate {k}" for k in range(6)],
-        texts=[[f"answer {k} to {row}" for k in range(6)] for row in range(40)],
-        prompt_embeddings=rng.standard_normal((40, 3)),
-        candidate_embeddings=rng.standard_normal((40, 6, 3)),
-        utilities=values,
-        attributes=NAMES,
+        values,
+        rng.standard_normal((40, 3)),
+        rng.standard_normal((40, 6, 3)),
         raters=Population(NAMES[:1], NAMES[1:], (1.0, 1.0, 1.0, 1.0), 2.0).specification(),
     )
     problem = gym.make("PoolDuel-v0", pool=str(path), simulator=simulator).unwrapped.problem

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Int8, Int64
+from jaxtyping import Int8, Int64
 
 from duelgym.agent import Contexts
 from duelgym.checks import finite_number, positive_number, whole_number
-from duelgym_agents.exploration import LinearPosterior
 from duelgym_agents.reward_models.block_gaussian import BlockGaussian
 from duelgym_agents.reward_models.exposure import Exposure
 from duelgym_agents.reward_models.feature_blocks import FeatureBlocks
+from duelgym_agents.reward_models.linear_in_features import LinearInFeatures
 from duelgym_agents.reward_models.replay import informative
 from duelgym_agents.state import with_prefix, without_prefix
 
@@ -51,7 +51,7 @@ class AdditiveSettings:
         whole_number("n_samples", self.n_samples)
 
 
-class AdditiveModel:
+class AdditiveModel(LinearInFeatures):
     """A utility that is linear and smooth in embeddings as they are and relative to the prompt's other candidates.
 
     Each block of :class:`~duelgym_agents.reward_models.feature_blocks.FeatureBlocks` has a prior variance of its own, learnt
@@ -91,28 +91,6 @@ class AdditiveModel:
         shown = features(contexts)[asked[:, None], pairs[asked]]
         powers = self._exposure.take(contexts, asked, pairs[asked])
         weights.update(shown[:, 0] - shown[:, 1], targets, powers)
-
-    def sample_utilities(
-        self, contexts: Contexts, n_samples: int, rng: np.random.Generator
-    ) -> Float32[np.ndarray, "n_samples batch n_candidates"]:
-        """Return the utilities under ``n_samples`` independent draws of the weights."""
-        features, weights = self._or_begun_with(contexts)
-        return np.moveaxis(features(contexts) @ weights.sample(n_samples, rng).T, 2, 0)
-
-    def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
-        """Return the utilities under the mean weights."""
-        features, weights = self._or_begun_with(contexts)
-        return features(contexts) @ weights.mean.astype(np.float32)
-
-    def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
-        """Return the features in which the utility is linear."""
-        return self._or_begun_with(contexts)[0](contexts)
-
-    def posterior(self, contexts: Contexts) -> LinearPosterior:
-        """Return the beliefs about the weights, and the candidates' features."""
-        features, weights = self._or_begun_with(contexts)
-        mean, covariance = weights.mean.astype(np.float32), weights.covariance.astype(np.float32)
-        return LinearPosterior(features(contexts), mean, covariance)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return features, beliefs and what was asked about; nothing before the first labels."""

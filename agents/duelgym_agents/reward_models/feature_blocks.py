@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -71,7 +71,7 @@ class FeatureBlocks:
         block_scales = np.array([_scale_of(block, size) for block, size in zip(blocks, sizes, strict=True)])
         if scale == 0:  # embeddings that differ by rounding alone have no waves either
             block_scales[: len(_ON_EMBEDDINGS)] = 0
-        return cls(scale, relative_waves, waves, surface_scales, surface_waves, block_scales)
+        return replace(unscaled, block_scales=block_scales)
 
     def __call__(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates features"]:
         """Return the features of every candidate, block after block.

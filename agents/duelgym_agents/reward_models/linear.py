@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int8, Int64
+from jaxtyping import Int8, Int64
 
 from duelgym.agent import Contexts
 from duelgym.checks import positive_number, whole_number
-from duelgym_agents.exploration import LinearPosterior
 from duelgym_agents.reward_models.feature_map import KINDS, FeatureKind, FeatureMap
 from duelgym_agents.reward_models.gaussian import GaussianWeights
+from duelgym_agents.reward_models.linear_in_features import LinearInFeatures
 from duelgym_agents.reward_models.replay import informative
 from duelgym_agents.reward_models.settings import one_of
 from duelgym_agents.state import with_prefix, without_prefix
@@ -47,7 +47,7 @@ class LinearSettings:
         whole_number("n_samples", self.n_samples)
 
 
-class BayesianLinear:
+class BayesianLinear(LinearInFeatures):
     """A utility linear in fixed features, with a Gaussian posterior over its weights and their full covariance.
 
     Where embeddings are a language model's last hidden layer, it is a Bayesian logistic last layer on a frozen body.
@@ -84,28 +84,6 @@ class BayesianLinear:
         if len(asked):
             shown = features(contexts)[asked[:, None], pairs[asked]]
             weights.update(shown[:, 0] - shown[:, 1], targets, self.settings.likelihood_power)
-
-    def sample_utilities(
-        self, contexts: Contexts, n_samples: int, rng: np.random.Generator
-    ) -> Float32[np.ndarray, "n_samples batch n_candidates"]:
-        """Return the utilities under ``n_samples`` independent draws of the weights."""
-        features, weights = self._or_begun_with(contexts)
-        return np.moveaxis(features(contexts) @ weights.sample(n_samples, rng).T, 2, 0)
-
-    def mean(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates"]:
-        """Return the utilities under the mean weights."""
-        features, weights = self._or_begun_with(contexts)
-        return features(contexts) @ weights.mean.astype(np.float32)
-
-    def features(self, contexts: Contexts) -> Float32[np.ndarray, "batch n_candidates feature"]:
-        """Return the features in which the utility is linear."""
-        return self._or_begun_with(contexts)[0](contexts)
-
-    def posterior(self, contexts: Contexts) -> LinearPosterior:
-        """Return the beliefs about the weights, and the candidates' features."""
-        features, weights = self._or_begun_with(contexts)
-        mean, covariance = weights.mean.astype(np.float32), weights.covariance.astype(np.float32)
-        return LinearPosterior(features(contexts), mean, covariance)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return feature map and posterior; nothing before the first labels."""

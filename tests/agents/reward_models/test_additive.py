@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -183,6 +184,7 @@ def test_the_named_agents_beat_the_published_passive_one_on_the_default_environm
     assert np.mean(gains) > 0.04
 
 
+@cache  # the passive one is compared with twice
 def _win_rate(name, seed):
     problem = build_problem("llm_duel", {})
     session, source = DuelSession.seeded(problem, budget=640, seed=seed), problem.generator
