@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -38,15 +38,15 @@ class KCentre:
         lengths = squared_distances(features, features)
         nearest = lengths.copy()
 
-        def lower(prompt: int, first: int, second: int) -> None:
-            overlap = _differences(features @ (features[prompt, first] - features[prompt, second]))
-            np.abs(overlap, out=overlap)
-            overlap *= -2
-            overlap += lengths
-            overlap += lengths[prompt, first, second]
-            np.minimum(nearest, overlap, out=nearest)
+        def lower(prompt: int, first: int, second: int, left: int) -> None:
+            distances = _differences(features[:left] @ (features[prompt, first] - features[prompt, second]))
+            np.abs(distances, out=distances)
+            distances *= -2
+            distances += lengths[:left]
+            distances += lengths[prompt, first, second]
+            np.minimum(nearest[:left], distances, out=nearest[:left])
 
-        return _one_pair_each(nearest, lower, rng)
+        return _one_pair_each(nearest, [features, lengths], lower, rng)
 
 
 @dataclass(frozen=True)
@@ -81,48 +81,56 @@ class DeterminantGreedy:
         features = from_first(posterior.features)
         projected = features @ posterior.covariance
         gains = squared_distances(features, projected)
-        weights = fisher_weights(posterior.utilities()) if self.fisher else np.full_like(gains, 0.25)
+        weights = (
+            fisher_weights(posterior.utilities()) if self.fisher else np.full((len(gains), 1, 1), np.float32(0.25))
+        )
         gains *= weights  # w z' covariance z, in the covariance given the pairs so far
-        known: list[Float32[np.ndarray, "batch n_candidates"]] = []  # what each pair so far takes off a covariance
+        # What each pair so far takes off a covariance: the product of two candidates' entries.
+        taken = np.zeros((len(features), *features.shape[:2]), dtype=np.float32)
 
-        def lower(prompt: int, first: int, second: int) -> None:
-            shared = projected @ (features[prompt, first] - features[prompt, second])
-            for earlier in known:
-                shared -= earlier * (earlier[prompt, first] - earlier[prompt, second])
+        def lower(prompt: int, first: int, second: int, left: int) -> None:
+            served = len(features) - left
+            shared = projected[:left] @ (features[prompt, first] - features[prompt, second])
+            shared -= (taken[prompt, :served, first] - taken[prompt, :served, second]) @ taken[:left, :served]
             variance = shared[prompt, first] - shared[prompt, second]
-            weight = weights[prompt, first, second]
+            weight = weights[prompt, first, second] if self.fisher else weights[prompt, 0, 0]
             shared *= np.sqrt(weight / (1 + weight * np.maximum(variance, 0)))
-            known.append(shared)
+            taken[:left, served] = shared
             loss = _differences(shared)
             np.square(loss, out=loss)
-            loss *= weights
-            np.subtract(gains, loss, out=gains)
+            loss *= weights[:left]
+            np.subtract(gains[:left], loss, out=gains[:left])
 
-        return _one_pair_each(gains, lower, rng)
+        return _one_pair_each(gains, [features, projected, weights, taken], lower, rng)
 
 
 def _one_pair_each(
     values: Float32[np.ndarray, "batch n_candidates n_candidates"],
-    lower: Callable[[int, int, int], None],
+    tables: Sequence[Float32[np.ndarray, "batch ..."]],
+    lower: Callable[[int, int, int, int], None],
     rng: np.random.Generator,
 ) -> Selection:
     """Serve the prompt that has the largest value left by its best pair, until all are served.
 
     Args:
         values: symmetric; not below 0. Changed.
-        lower: told prompt, first and second of each pair picked, it lowers ``values`` in place.
+        tables: what else is known of each prompt. Rows of prompts still to be served move to the front, here and in values.
+        lower: told row, first and second of each pair picked and the number of rows left, it lowers those in place.
         rng: decides between equals.
     """
     batch, n_candidates, _ = values.shape
     fallbacks = int(np.count_nonzero(values.max(axis=(1, 2)) == 0))
     values[:, np.arange(n_candidates), np.arange(n_candidates)] = -np.inf
     pairs = np.empty((batch, 2), dtype=np.int64)
-    for _ in range(batch):
-        ties = np.flatnonzero(values == values.max())
-        prompt, first, second = np.unravel_index(ties[rng.integers(len(ties))], values.shape)
-        pairs[prompt] = min(first, second), max(first, second)
-        lower(int(prompt), int(first), int(second))
-        values[prompt] = -np.inf
+    prompts = np.arange(batch)
+    for left in range(batch, 0, -1):
+        best = values[:left]
+        ties = np.flatnonzero(best == best.max())
+        row, first, second = map(int, np.unravel_index(ties[rng.integers(len(ties))], best.shape))
+        pairs[prompts[row]] = min(first, second), max(first, second)
+        lower(row, first, second, left)
+        for table in (prompts, values, *tables):
+            table[row] = table[left - 1]
     return Selection(pairs, fallbacks=fallbacks)
 
 
