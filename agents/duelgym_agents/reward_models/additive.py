@@ -40,7 +40,7 @@ class AdditiveSettings:
     prior_scale: float = 1.0
     prior_strength: float = 10.0
     residual: float = 0.2
-    n_fourier: int = 128
+    n_fourier: int = 256
     n_samples: int = 30
 
     def __post_init__(self) -> None:
