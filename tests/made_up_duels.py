@@ -15,17 +15,18 @@ SMALL = {
     "minibatch_size": 8,
     "n_fourier": 8,
 }
-# The others read texts, which the contexts here have not: see test_language_model_ensembles.py.
+# The others read texts; those that are language models are in test_language_model_ensembles.py.
 ON_EMBEDDINGS = {name: kind for name, kind in REWARD_MODELS.items() if not getattr(kind.build, "needs_texts", False)}
 # These have no buffer, no steps and no hidden layers.
 LINEAR = ("additive", "bayesian_linear", "belief")
-# Every reward model on embeddings, and every setting that changes how one is computed.
+# Every reward model that is not a language model, and every setting that changes how one is computed.
 VARIANTS = {
     **{name: (name, {}) for name in ON_EMBEDDINGS},
     "ensemble, bootstrap": ("ensemble", {"bootstrap": True}),
     "ensemble, half-life": ("ensemble", {"regularizer_half_life": 20.0}),
     "randomised_prior, three parts": ("randomised_prior", {"particles_add_point": True, "bootstrap": True}),
     "epinet, bootstrap": ("epinet", {"bootstrap": True}),
+    "additive_text": ("additive_text", {}),
     "additive, no residual": ("additive", {"residual": 0.0}),
     "bayesian_linear, response": ("bayesian_linear", {"features": "response"}),
     "bayesian_linear, fourier": ("bayesian_linear", {"features": "fourier", "likelihood_power": 0.5}),
@@ -52,8 +53,24 @@ def variant(name, **arguments):
 
 
 def contexts_of(rng, batch=6, n_candidates=5, prompt_dim=3, candidate_dim=4, scale=0.2):
+    """Draw prompts and candidates; a candidate's text, which few models read, is the longer the larger its first feature."""
     draw = lambda *shape: (scale * rng.standard_normal(shape)).astype(np.float32)  # noqa: E731
-    return Contexts(draw(batch, prompt_dim), draw(batch, n_candidates, candidate_dim))
+    prompts, candidates = draw(batch, prompt_dim), draw(batch, n_candidates, candidate_dim)
+    lengths = np.clip(20 + 10 * candidates[..., 0] / scale, 1, 40).astype(int)
+    texts = tuple(tuple(" ".join(["word"] * length) for length in row) for row in lengths)
+    return Contexts(prompts, candidates, ("why",) * batch, texts)
+
+
+def rearranged(contexts, prompts=None, order=None):
+    """Return some of the prompts, or their candidates in another order."""
+    prompts = range(len(contexts)) if prompts is None else prompts
+    order = range(contexts.candidates.shape[1]) if order is None else order
+    return Contexts(
+        contexts.prompts[list(prompts)],
+        contexts.candidates[list(prompts)][:, list(order)],
+        tuple(contexts.prompt_texts[prompt] for prompt in prompts),
+        tuple(tuple(contexts.candidate_texts[prompt][candidate] for candidate in order) for prompt in prompts),
+    )
 
 
 def random_pairs(rng, contexts):

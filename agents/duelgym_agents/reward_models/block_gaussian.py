@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from duelgym.errors import SpecificationError
 from duelgym_agents.state import entry
 
 # A label on a logit of this deviation tells little but its sign, and the nodes give its moments to 4 %; a longer
@@ -91,13 +92,18 @@ class BlockGaussian:
         """Restore what :meth:`state_dict` gave.
 
         Raises:
-            SpecificationError: if the state is of other blocks.
+            SpecificationError: if the state is of other blocks, or no state of beliefs at all.
         """
         dim = len(self._block)
         self._information = entry(state, "information", (dim, dim)).astype(np.float64)
         self._shift = entry(state, "shift", (dim,)).astype(np.float64)
         self.precisions = entry(state, "precisions", self.precisions.shape).astype(np.float64)
-        self._solve()
+        try:
+            self._solve()
+        except torch.linalg.LinAlgError:
+            raise SpecificationError(
+                "the agent's saved precision is not positive definite, so it is damaged; start the run again"
+            ) from None
 
     def _solve(self) -> None:
         precision = self._information + np.diag(self.precisions[self._block])

@@ -208,3 +208,11 @@ def test_a_state_goes_round_to_the_last_bit_and_other_blocks_are_refused():
     assert np.array_equal(weights.covariance, other.covariance)
     with pytest.raises(SpecificationError, match=r"'information' has shape \(3, 3\), this agent needs \(4, 4\)"):
         BlockGaussian([2, 2], np.ones(2), strength=5.0).load_state_dict(weights.state_dict())
+
+
+@pytest.mark.parametrize("damage", [-1e9, np.nan])
+def test_a_damaged_state_is_refused(damage):
+    state = BlockGaussian([2, 1], np.ones(2), strength=5.0).state_dict()
+    state["information"][1, 1] = damage
+    with pytest.raises(SpecificationError, match="not positive definite, so it is damaged"):
+        BlockGaussian([2, 1], np.ones(2), strength=5.0).load_state_dict(state)

@@ -17,6 +17,7 @@ from made_up_duels import (
     contexts_of,
     model_of,
     random_pairs,
+    rearranged,
     teach,
     variant,
 )
@@ -67,8 +68,9 @@ def test_outputs_have_the_shapes_asked_for_and_change_nothing(name, seed, n_cand
 @given(seed=seeds, order=st.permutations(range(5)))
 def test_permuting_candidates_permutes_outputs(name, seed, order):
     model, contexts = taught(name), contexts_of(np.random.default_rng(seed))
-    permuted = Contexts(contexts.prompts, contexts.candidates[:, order])
-    assert outputs(model, permuted) == pytest.approx(outputs(model, contexts)[..., order], abs=1e-4)
+    assert outputs(model, rearranged(contexts, order=order)) == pytest.approx(
+        outputs(model, contexts)[..., order], abs=1e-4
+    )
 
 
 @every
@@ -76,8 +78,9 @@ def test_permuting_candidates_permutes_outputs(name, seed, order):
 @given(seed=seeds)
 def test_prompts_of_a_batch_do_not_know_of_each_other(name, seed):
     model, contexts = taught(name), contexts_of(np.random.default_rng(seed))
-    alone = Contexts(contexts.prompts[2:3], contexts.candidates[2:3])
-    assert outputs(model, alone) == pytest.approx(outputs(model, contexts)[:, 2:3], abs=1e-4)
+    assert outputs(model, rearranged(contexts, prompts=[2])) == pytest.approx(
+        outputs(model, contexts)[:, 2:3], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if not name.startswith(LINEAR)])
@@ -106,7 +109,7 @@ def test_huge_tiny_and_constant_embeddings_give_finite_outputs(name, seed, scale
     rng, model = np.random.default_rng(seed), variant(name)
     odd = contexts_of(rng, scale=scale)
     if constant:
-        odd = Contexts(np.full_like(odd.prompts, scale), np.full_like(odd.candidates, scale))
+        odd = replace(odd, prompts=np.full_like(odd.prompts, scale), candidates=np.full_like(odd.candidates, scale))
     usual = contexts_of(rng)
     for contexts in (odd, usual, odd) if when == "first" else (usual, odd, usual):
         assert np.isfinite(outputs(model, contexts)).all()
@@ -233,6 +236,7 @@ SHRINKAGE = {
     "epinet": 0.75,
     "epinet, bootstrap": 0.8,
     "additive": 0.9,
+    "additive_text": 0.9,
     "additive, no residual": 0.5,
     "bayesian_linear": 0.3,
     "belief": 0.3,
