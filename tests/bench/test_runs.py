@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from duelgym.errors import LogError
-from duelgym.rounds import read_queries
+from duelgym.rounds import read_members, read_queries
 from duelgym_bench.plan import Task, load_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score
@@ -234,7 +234,7 @@ def test_killing_the_command_ends_its_workers_and_meanwhile_no_second_one_writes
     log = RunDirectory(out / "runs" / Task("my_agents:slow", 0).name).queries
     first = start(home, "my_agents:slow", out)
     try:
-        _wait(lambda: log.exists() and len(read_queries(log)) >= 16)
+        _wait(lambda: log.exists() and len(read_members(log).texts) >= 3)  # a member a batch
         second = run(home, "my_agents:slow", out, check=False)
         assert second.returncode == 1 and "another duelgym-bench run is writing here" in second.stderr
         assert len(second.stderr.strip().splitlines()) == 1

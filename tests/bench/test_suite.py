@@ -1,0 +1,151 @@
+"""Suites: experiments written down as TOML, run and reported together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from duelgym.errors import SpecificationError
+from duelgym_bench.plan import check_plan, load_plan
+from duelgym_bench.suite import load_suite, planned, resized, save_suite, saved_suite, suite_names, suite_of
+
+SMALL = {"env": "SyntheticDuel-v0", "agents": ["passive-ensemble", "greedy+ensemble"], "queries": 64, "seeds": 1}
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_our_own_suites_run(name, pool_path):
+    suite = load_suite(name)
+    assert suite.title and suite.about
+    pool = {"pool": str(pool_path)} if name == "alpaca-eval" else {}
+    for experiment in resized(suite, queries=None, seeds=None, env_kwargs=pool).experiments:
+        check_plan(experiment.plan)
+
+
+def test_the_suites_that_are_promised_are_there():
+    promised = {"quick", "ee2024", "alpaca-eval", "noise", "dimension", "candidates", "batch", "budget"}
+    assert {*suite_names()} == promised
+    ee2024 = load_suite("ee2024").experiments[0].plan
+    assert (ee2024.env, ee2024.queries, ee2024.batch, ee2024.seeds) == ("LLMDuel-v0", 40_000, 32, 20)
+    values = [each.value for each in load_suite("dimension").experiments]
+    assert (min(values), max(values)) == (2, 512)
+    kinds = [
+        layer["name"] for each in load_suite("noise").experiments for layer in each.plan.env_kwargs.get("simulator", ())
+    ]
+    wrappers = {"flip", "drifting", "intransitive", "position_bias", "length_bias", "mixture", "irrational"}
+    assert {*kinds} == {"bradley_terry", "deterministic", *wrappers}
+
+
+def test_a_varied_argument_makes_one_experiment_of_each_value():
+    table = {**SMALL, "env_kwargs": {"n_candidates": 4}, "vary": {"argument": "dimension", "values": [2, 8]}}
+    suite = suite_of(table, "mine")
+    assert [(each.name, each.value) for each in suite.experiments] == [("dimension=2", 2), ("dimension=8", 8)]
+    assert [each.plan.env_kwargs for each in suite.experiments] == [{"n_candidates": 4, "dimension": d} for d in (2, 8)]
+    assert suite.experiments[1].plan.title == "mine (dimension=8)"
+    batches = suite_of({**SMALL, "vary": {"argument": "batch", "values": [1, 64]}}, "mine")
+    assert [(each.plan.batch, each.plan.env_kwargs) for each in batches.experiments] == [(1, {}), (64, {})]
+
+
+def test_an_experiment_changes_what_it_names():
+    listed = [{"name": "plain"}, {"name": "hot", "seeds": 3, "env_kwargs": {"temperature": 2.0}}]
+    suite = suite_of({**SMALL, "env_kwargs": {"dimension": 4}, "experiment": listed}, "mine")
+    plain, hot = (each.plan for each in suite.experiments)
+    assert (plain.seeds, plain.env_kwargs) == (1, {"dimension": 4})
+    assert (hot.seeds, hot.env_kwargs) == (3, {"dimension": 4, "temperature": 2.0})
+    assert suite.varies is None and plain.batch == 32
+
+
+def test_other_sizes_are_printed_in_the_title():
+    suite = resized(suite_of(SMALL, "mine"), queries=32, seeds=2, env_kwargs={"dimension": 3})
+    plan = suite.experiments[0].plan
+    assert (plan.queries, plan.seeds, plan.env_kwargs) == (32, 2, {"dimension": 3})
+    assert plan.title == "mine, resized to queries = 32, seeds = 2"
+    lengths = suite_of({**SMALL, "vary": {"argument": "queries", "values": [32, 64]}}, "mine")
+    with pytest.raises(SpecificationError, match="leave --queries out"):
+        resized(lengths, queries=32, seeds=None, env_kwargs={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"agent": ["a"]}, "no key is called 'agent'; known: env, env_kwargs, agents"),
+        ({"queries": "64"}, "queries is '64'; it must be of type int"),
+        ({"seeds": True}, "seeds is True"),
+        ({"vary": {"argument": "dimension"}}, r"\[vary\]: has no 'values'"),
+        ({"vary": {"argument": "dimension", "values": []}}, "has no experiment"),
+        ({"vary": {"argument": "dimension", "values": [2, 2]}}, "two experiments are called 'dimension=2'"),
+        (
+            {"vary": {"argument": "d", "values": [2]}, "experiment": [{"name": "a"}]},
+            r"both \[vary\] and \[\[experiment\]\]",
+        ),
+        ({"experiment": []}, "has no experiment"),
+        ({"experiment": [{}]}, "experiment 1: has no 'name'"),
+        ({"experiment": [{"name": "../up"}]}, "a name has lower-case letters"),
+        ({"experiment": [{"name": "a", "tile": "b"}]}, "experiment a: no key is called 'tile'"),
+        ({"experiment": ["a"]}, "must be a table"),
+    ],
+)
+def test_what_is_unknown_or_missing_is_named(changes, words):
+    with pytest.raises(SpecificationError, match=words):
+        suite_of({**SMALL, **changes}, "mine")
+    with pytest.raises(SpecificationError, match="experiment mine: has no 'agents', and the suite has none for all"):
+        suite_of({"env": "SyntheticDuel-v0", "queries": 64, "seeds": 1}, "mine")
+
+
+def test_unknown_suites_and_files_that_are_no_toml_are_refused(tmp_path):
+    with pytest.raises(SpecificationError, match="no suite is called 'quik'; known: alpaca-eval, batch"):
+        load_suite("quik")
+    (tmp_path / "mine.toml").write_text("title = ")
+    with pytest.raises(SpecificationError, match="mine.toml: not TOML"):
+        load_suite(str(tmp_path / "mine.toml"))
+
+
+def test_a_directory_holds_one_suite(tmp_path):
+    suite = suite_of({**SMALL, "vary": {"argument": "dimension", "values": [2, 8]}}, "mine")
+    assert list(planned(suite, tmp_path, command="c")) == [tmp_path / "dimension=2", tmp_path / "dimension=8"]
+    assert list(planned(suite_of(SMALL, "mine"), tmp_path, command="c")) == [tmp_path]
+    save_suite(suite, tmp_path)
+    save_suite(suite, tmp_path)
+    assert list(saved_suite(tmp_path).directories) == ["dimension=2", "dimension=8"]
+    with pytest.raises(SpecificationError, match="holds another suite"):
+        save_suite(suite_of(SMALL, "mine"), tmp_path)
+    (tmp_path / "suite.json").write_text("{}")
+    with pytest.raises(SpecificationError, match=r"suite.json cannot be read"):
+        saved_suite(tmp_path)
+
+
+def bench(where: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "duelgym_bench.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=300)
+
+
+def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        """
+        title = "A small suite"
+        env = "SyntheticDuel-v0"
+        agents = ["passive-ensemble", "greedy+ensemble"]
+        queries = 64
+        seeds = 3
+        [vary]
+        argument = "dimension"
+        values = [2, 4]
+        """
+    )
+    run = ["run", "--suite", "mine.toml", "--seeds", 1, "--no-check", "--out", "out", "--jobs", 1]
+    first, again = bench(tmp_path, *run), bench(tmp_path, *run)
+    assert first.returncode == again.returncode == 0, first.stderr
+    assert "2 runs finished in out/dimension=4" in first.stdout
+    plan = load_plan(tmp_path / "out" / "dimension=4")
+    assert plan.env_kwargs == {"dimension": 4} and plan.title == "A small suite (dimension=4), resized to seeds = 1"
+    report = bench(tmp_path, "report", "out", "--jobs", 1)
+    assert report.returncode == 0, report.stderr
+    assert "A small suite" in report.stdout
+    assert "Area less that of passive-ensemble" in report.stdout and "dimension=4" in report.stdout
+    assert all((tmp_path / "out" / f"dimension={d}" / "report.html").exists() for d in (2, 4))
+    refused = bench(tmp_path, *run, "--env", "LLMDuel-v0")
+    assert refused.returncode == 1 and "--env cannot stand beside --suite" in refused.stderr
+    missing = bench(tmp_path, "run", "--agents", "passive-ensemble", "--out", "other")
+    assert missing.returncode == 1 and "--env is missing" in missing.stderr and not (tmp_path / "other").exists()
