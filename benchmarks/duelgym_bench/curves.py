@@ -32,6 +32,7 @@ class AgentSummary:
         simple_regret: regret of the recommendation, in win probability.
         regret: cumulative average, strong and weak regret, in win probability.
         area: area under ``win`` against log queries, 0 = 0.5 and 1 = the oracle's.
+        area_iqm: interquartile mean over seeds of the same.
         counters: mean count per run.
         seconds_per_1000: mean wall time per 1 000 queries (``assess``: of all assessments of a run, likewise).
         excess_nll: ``"marginal"`` and ``"dyadic"``, over the checkpoints, in nats; empty where a run did not report it.
@@ -47,6 +48,7 @@ class AgentSummary:
     simple_regret: Interval
     regret: Mapping[str, Interval]
     area: Interval
+    area_iqm: Interval
     counters: Mapping[str, float]
     seconds_per_1000: Mapping[str, float]
     excess_nll: Mapping[str, Interval]
@@ -73,6 +75,7 @@ class Difference:
         reward_model: the reward model that both use; None where they differ in more than the rule.
         win: difference of win rates over the checkpoints.
         area: difference of areas.
+        improvement: probability that a run of ``agent`` has a larger area than an independent one of ``against``.
     """
 
     agent: str
@@ -80,6 +83,7 @@ class Difference:
     reward_model: str | None
     win: Interval
     area: Interval
+    improvement: Interval
 
 
 @dataclass(frozen=True)

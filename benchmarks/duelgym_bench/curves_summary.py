@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from duelgym.errors import DuelgymError
+from duelgym_bench.aggregate import improvement, interquartile_mean, seed_areas
 from duelgym_bench.curves import (
     ORACLE,
     SUPERVISED,
@@ -58,6 +59,9 @@ def summarise(
     wins = {agent: mean_curve([run.win for run in of], draws) for agent, of in runs.items()}
     references = _reference_means(results.references, draws)
     areas = {agent: area(win, references[ORACLE], checkpoints) for agent, win in wins.items()}
+    by_seed = {
+        agent: seed_areas([run.win for run in of], references[ORACLE], checkpoints, draws) for agent, of in runs.items()
+    }
     pairs = _comparisons(runs, results.baseline, against)
     fits = {agent: isotonic_fit(win) for agent, win in wins.items()}
     levels = passive_levels(fits[results.baseline], references.get(SUPERVISED))
@@ -68,7 +72,7 @@ def summarise(
         columns=table_columns(checkpoints),
         n_seeds=len(first),
         n_prompts=sum(sizes.values()),
-        agents=tuple(_agent(of, wins[agent], areas[agent], draws) for agent, of in runs.items()),
+        agents=tuple(_agent(of, wins[agent], areas[agent], by_seed[agent], draws) for agent, of in runs.items()),
         references=_references(results.references, references, draws),
         differences=tuple(
             Difference(
@@ -77,6 +81,7 @@ def summarise(
                 model,
                 Interval.of(wins[agent] - wins[other]),
                 Interval.of(areas[agent] - areas[other]),
+                Interval.of(improvement(by_seed[agent], by_seed[other], draws.seeds)),
             )
             for agent, other, model in pairs
         ),
@@ -180,6 +185,7 @@ def _agent(
     of: Sequence[RunScores],
     win: Float64[np.ndarray, "draws checkpoints"],
     area_samples: Float64[np.ndarray, " draws"],
+    by_seed: Float64[np.ndarray, "draws seeds"],
     draws: Draws,
 ) -> AgentSummary:
     def interval(values: Callable[[RunScores], Float64[np.ndarray, "checkpoints prompts"] | None]) -> Interval | None:
@@ -200,6 +206,7 @@ def _agent(
         simple_regret=Interval.of(mean_curve([run.simple_regret for run in of], draws)),
         regret={kind: Interval.of(draws.seeds @ np.stack([run.regret[kind] for run in of])) for kind in of[0].regret},
         area=Interval.of(area_samples),
+        area_iqm=Interval.of(interquartile_mean(by_seed, draws.seeds)),
         counters=_means([run.counters for run in of]),
         seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
         excess_nll={kind: Interval.of(samples) for kind, samples in excess_nll.items()},

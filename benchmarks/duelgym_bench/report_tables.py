@@ -74,7 +74,13 @@ def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[T
     """
     every = [_win(results, summary), *_differences(results, summary), _ratios(results, summary), _check(summary)]
     if not main:
-        every += [_common(summary), _uncertainty(results, summary), _cost(summary), _components(summary)]
+        every += [
+            _robust(results, summary),
+            _common(summary),
+            _uncertainty(results, summary),
+            _cost(summary),
+            _components(summary),
+        ]
     return tuple(table for table in every if table is not None and table.rows)
 
 
@@ -108,6 +114,21 @@ def _win(results: Results, summary: Summary) -> Table:
         + (" Last column: against the pool's reference response, at the budget." if against_reference else ""),
         header,
         tuple(rows),
+    )
+
+
+def _robust(results: Results, summary: Summary) -> Table:
+    over = {each.agent: each.improvement for each in summary.differences if each.against == results.baseline}
+    rows = tuple(
+        (agent.agent, with_interval(agent.area_iqm), with_interval(over[agent.agent]) if agent.agent in over else "")
+        for agent in sorted(summary.agents, key=lambda agent: -float(agent.area_iqm.value))
+    )
+    return Table(
+        "Areas of single runs",
+        "Interquartile mean over seeds, which no single run can move far; and how likely a run of the agent is to have a larger "
+        f"area than an independent one of {results.baseline}, .5 where neither is better.",
+        ("agent", "interquartile mean", "probability of improvement"),
+        rows,
     )
 
 
