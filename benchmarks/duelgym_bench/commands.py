@@ -35,6 +35,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             ("--env", options.env),
             ("--agents", options.agents),
             ("--batch-size", options.batch_size),
+            ("--title", options.title),
         ):
             if value is not None:
                 raise SpecificationError(

@@ -142,8 +142,9 @@ def resized(suite: Suite, *, queries: int | None, seeds: int | None, env_kwargs:
 
     def changed(plan: Plan) -> Plan:
         plan = replace(plan, env_kwargs={**plan.env_kwargs, **env_kwargs})
-        cut = [f"{name} = {value}" for name, value in (("queries", queries), ("seeds", seeds)) if value is not None]
-        sizes: dict[str, Any] = {"queries": queries or plan.queries, "seeds": seeds or plan.seeds}
+        sizes: dict[str, Any] = {"queries": queries, "seeds": seeds}
+        sizes = {name: value for name, value in sizes.items() if value is not None}
+        cut = [f"{name} = {value}" for name, value in sizes.items()]
         return replace(plan, **sizes, title=f"{plan.title}, resized to {', '.join(cut)}" if cut else plan.title)
 
     if queries is not None and suite.varies == "queries":
@@ -162,7 +163,7 @@ def planned(suite: Suite, out: Path, *, command: str) -> dict[Path, Plan]:
 
 @dataclass(frozen=True)
 class SavedSuite:
-    """What a directory of runs says of the suite it holds; a directory of a single plan is one of a single experiment.
+    """What a directory says of the suite it holds; one that holds a plan has a single experiment.
 
     Attributes:
         title: of all experiments.
@@ -178,16 +179,20 @@ class SavedSuite:
 
 
 def save_suite(suite: Suite, out: Path) -> None:
-    """Write down which suite a directory holds.
+    """Write down which suite a directory holds; of a single experiment its plan says all.
 
     Raises:
-        SpecificationError: if it holds another.
+        SpecificationError: if it holds another, or anything else.
     """
+    if len(suite.experiments) == 1:
+        return
     content = {field: getattr(suite, field) for field in ("name", "title", "about", "varies")}
     content["experiments"] = [each.name for each in suite.experiments]
     path, text = out / SUITE, json.dumps(content, indent=1) + "\n"
     if path.exists() and path.read_text() != text:
         raise SpecificationError(f"{out} holds another suite, or another version of it; give a new --out")
+    if not path.exists() and out.exists() and any(out.iterdir()):
+        raise SpecificationError(f"{out} is not empty and holds no {SUITE}; give a new --out")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, text)
 
@@ -203,9 +208,9 @@ def saved_suite(out: Path) -> SavedSuite:
         return SavedSuite("", "", None, {out.name: out})
     try:
         content = json.loads(path.read_text())
-        names = content["experiments"]
-        directories = {name: out if len(names) == 1 else out / name for name in names}
-        return SavedSuite(content["title"], content["about"], content["varies"], directories)
+        return SavedSuite(
+            content["title"], content["about"], content["varies"], {name: out / name for name in content["experiments"]}
+        )
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise SpecificationError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
@@ -224,6 +229,8 @@ def _checked(table: Any, where: str, keys: Mapping[str, type], required: tuple[s
             raise SpecificationError(f"{where}: no key is called {key!r}; known: {', '.join(keys)}")
         if not isinstance(value, keys[key]) or isinstance(value, bool):
             raise SpecificationError(f"{where}: {key} is {value!r}; it must be of type {keys[key].__name__}")
+    if not all(isinstance(agent, str) for agent in table.get("agents", ())):
+        raise SpecificationError(f"{where}: agents is {table['agents']!r}; each must be a name")
     for key in required:
         if key not in table:
             raise SpecificationError(f"{where}: has no {key!r}")

@@ -73,6 +73,7 @@ def test_other_sizes_are_printed_in_the_title():
         ({"agent": ["a"]}, "no key is called 'agent'; known: env, env_kwargs, agents"),
         ({"queries": "64"}, "queries is '64'; it must be of type int"),
         ({"seeds": True}, "seeds is True"),
+        ({"agents": ["passive", 1]}, "each must be a name"),
         ({"vary": {"argument": "dimension"}}, r"\[vary\]: has no 'values'"),
         ({"vary": {"argument": "dimension", "values": []}}, "has no experiment"),
         ({"vary": {"argument": "dimension", "values": [2, 2]}}, "two experiments are called 'dimension=2'"),
@@ -110,7 +111,11 @@ def test_a_directory_holds_one_suite(tmp_path):
     save_suite(suite, tmp_path)
     assert list(saved_suite(tmp_path).directories) == ["dimension=2", "dimension=8"]
     with pytest.raises(SpecificationError, match="holds another suite"):
-        save_suite(suite_of(SMALL, "mine"), tmp_path)
+        save_suite(suite_of({**SMALL, "vary": {"argument": "dimension", "values": [2, 4]}}, "mine"), tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(SpecificationError, match="is not empty and holds no suite.json"):
+        save_suite(suite, tmp_path / "other")
     (tmp_path / "suite.json").write_text("{}")
     with pytest.raises(SpecificationError, match=r"suite.json cannot be read"):
         saved_suite(tmp_path)
@@ -145,6 +150,13 @@ def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
     assert "A small suite" in report.stdout
     assert "Area less that of passive-ensemble" in report.stdout and "dimension=4" in report.stdout
     assert all((tmp_path / "out" / f"dimension={d}" / "report.html").exists() for d in (2, 4))
+    single = ["run", "--suite", "quick", "--queries", 32, "--seeds", 1, "--no-check", "--out", "quick", "--jobs", 1]
+    assert bench(tmp_path, *single).returncode == 0
+    again = bench(tmp_path, *single)
+    assert again.returncode == 0 and "3 runs finished in quick" in again.stdout
+    assert load_plan(tmp_path / "quick").title == "Quick look, resized to queries = 32, seeds = 1"
+    nothing = bench(tmp_path, "run", "--suite", "quick", "--queries", 0, "--out", "none")
+    assert nothing.returncode == 1 and "queries is 0; it must be at least 1" in nothing.stderr
     refused = bench(tmp_path, *run, "--env", "LLMDuel-v0")
     assert refused.returncode == 1 and "--env cannot stand beside --suite" in refused.stderr
     missing = bench(tmp_path, "run", "--agents", "passive-ensemble", "--out", "other")
