@@ -35,7 +35,7 @@ COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 REFERENCE_DASHES = ((0, (1, 2)), (0, (5, 4)), (0, (9, 3, 1, 3)), (0, (3, 5)), (0, (1, 4)), (0, (12, 3)))
 _FIXED_DASHES: dict[str, Any] = {ORACLE: (0, (1, 1)), SUPERVISED: "-"}
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.parse_math": False,
     "axes.spines.top": False,
@@ -98,13 +98,15 @@ def picture(name: PictureName, results: Results, summary: Summary) -> Picture | 
 
 def caption(results: Results, summary: Summary) -> str:
     """Return what every picture says below: seeds, intervals, and what the labels can carry."""
-    seeds = f"{summary.n_seeds} seed{'s' * (summary.n_seeds != 1)}"
     bits = decimals(results.references.bits_per_label)
+    return f"{intervals_note(summary)} The label of a random pair carries at most {bits} bits on average."
+
+
+def intervals_note(summary: Summary) -> str:
+    """Return over what the intervals are."""
+    seeds = f"{summary.n_seeds} seed{'s' * (summary.n_seeds != 1)}"
     narrow = " (too narrow: fewer than 4 seeds)" if summary.n_seeds < 4 else ""
-    return (
-        f"Intervals: 95 %, over {seeds} and {summary.n_prompts} assessment prompts{narrow}. "
-        f"The label of a random pair carries at most {bits} bits on average."
-    )
+    return f"Intervals: 95 %, over {seeds} and {summary.n_prompts} assessment prompts{narrow}."
 
 
 def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file") -> Figure:
@@ -119,7 +121,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
     names = sorted(shown.curves, key=lambda name: -float(shown.curves[name].value[-1]))
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(STYLE)
         n_lines = len(names) + len(shown.references)
         height = 3.75 + 0.143 * n_lines if narrow else max(5.4, 1.4 + 0.19 * n_lines)
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
@@ -173,7 +175,7 @@ def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
     buffer = io.BytesIO()
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(STYLE)
         # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure.savefig(buffer, format=file_format, dpi=160, metadata=metadata, transparent=file_format == "svg")

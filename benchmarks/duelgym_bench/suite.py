@@ -169,12 +169,14 @@ class SavedSuite:
         title: of all experiments.
         about: what the suite asks.
         varies: the argument whose values the experiments have, or None.
+        values: experiment -> its value, or None.
         directories: experiment -> where its runs lie.
     """
 
     title: str
     about: str
     varies: str | None
+    values: Mapping[str, float | str | None]
     directories: Mapping[str, Path]
 
 
@@ -187,7 +189,7 @@ def save_suite(suite: Suite, out: Path) -> None:
     if len(suite.experiments) == 1:
         return
     content = {field: getattr(suite, field) for field in ("name", "title", "about", "varies")}
-    content["experiments"] = [each.name for each in suite.experiments]
+    content["experiments"] = {each.name: each.value for each in suite.experiments}
     path, text = out / SUITE, json.dumps(content, indent=1) + "\n"
     if path.exists() and path.read_text() != text:
         raise SpecificationError(f"{out} holds another suite, or another version of it; give a new --out")
@@ -205,13 +207,13 @@ def saved_suite(out: Path) -> SavedSuite:
     """
     path = out / SUITE
     if not path.exists():
-        return SavedSuite("", "", None, {out.name: out})
+        return SavedSuite("", "", None, {out.name: None}, {out.name: out})
     try:
         content = json.loads(path.read_text())
-        return SavedSuite(
-            content["title"], content["about"], content["varies"], {name: out / name for name in content["experiments"]}
-        )
-    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        values = dict(content["experiments"])
+        directories = {name: out / name for name in values}
+        return SavedSuite(content["title"], content["about"], content["varies"], values, directories)
+    except (json.JSONDecodeError, TypeError, ValueError, KeyError) as error:
         raise SpecificationError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.plan import check_plan, load_plan
-from duelgym_bench.suite import load_suite, planned, resized, save_suite, saved_suite, suite_names, suite_of
+from duelgym_bench.statistics import Interval
+from duelgym_bench.suite import SavedSuite, load_suite, planned, resized, save_suite, saved_suite, suite_names, suite_of
+from duelgym_bench.suite_plots import draw_suite
 
 SMALL = {"env": "SyntheticDuel-v0", "agents": ["passive-ensemble", "greedy+ensemble"], "queries": 64, "seeds": 1}
 
@@ -109,7 +113,9 @@ def test_a_directory_holds_one_suite(tmp_path):
     assert list(planned(suite_of(SMALL, "mine"), tmp_path, command="c")) == [tmp_path]
     save_suite(suite, tmp_path)
     save_suite(suite, tmp_path)
-    assert list(saved_suite(tmp_path).directories) == ["dimension=2", "dimension=8"]
+    saved = saved_suite(tmp_path)
+    assert saved.values == {"dimension=2": 2, "dimension=8": 8} and saved.varies == "dimension"
+    assert saved.directories == {name: tmp_path / name for name in saved.values}
     with pytest.raises(SpecificationError, match="holds another suite"):
         save_suite(suite_of({**SMALL, "vary": {"argument": "dimension", "values": [2, 4]}}, "mine"), tmp_path)
     (tmp_path / "other").mkdir()
@@ -119,6 +125,38 @@ def test_a_directory_holds_one_suite(tmp_path):
     (tmp_path / "suite.json").write_text("{}")
     with pytest.raises(SpecificationError, match=r"suite.json cannot be read"):
         saved_suite(tmp_path)
+
+
+def marks(figure):
+    """Return label -> (x, y) of what is drawn."""
+    return {
+        line.get_label(): np.array(line.get_data()).T.tolist()
+        for line in figure.axes[0].lines
+        if line.get_label()[0] != "_"
+    }
+
+
+def test_a_suite_is_drawn_as_lines_over_numbers_and_else_in_rows():
+    def agent(name, *numbers):
+        return SimpleNamespace(agent=name, area=Interval(*map(np.float64, numbers)))
+
+    summaries = {
+        "a": SimpleNamespace(
+            agents=[agent("passive-ensemble", 0.3, 0.2, 0.4), agent("passive-ensemble@1", 0.3, 0.2, 0.4)]
+        ),
+        "b": SimpleNamespace(
+            agents=[agent("passive-ensemble", 0.5, 0.4, 0.6), agent("greedy+ensemble", 0.7, 0.6, 0.8)]
+        ),
+    }
+    numbers = SavedSuite("title", "", "dimension", {"a": 2, "b": 64}, {})
+    figure = draw_suite(numbers, summaries, "passive-ensemble", "caption")
+    assert marks(figure) == {"passive-ensemble": [[2, 0.3], [64, 0.5]], "greedy+ensemble": [[64, 0.7]]}
+    assert figure.axes[0].get_xscale() == "log" and figure.axes[0].get_xlabel() == "dimension"
+    names = SavedSuite("title", "", None, {"a": None, "b": None}, {})
+    figure = draw_suite(names, summaries, "passive-ensemble", "caption")
+    assert [x for x, _ in marks(figure)["passive-ensemble"]] == [0.3, 0.5]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    assert {text.get_text() for text in figure.texts} == {"title", "caption"}
 
 
 def bench(where: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -150,6 +188,10 @@ def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
     assert "A small suite" in report.stdout
     assert "Area less that of passive-ensemble" in report.stdout and "dimension=4" in report.stdout
     assert all((tmp_path / "out" / f"dimension={d}" / "report.html").exists() for d in (2, 4))
+    drawn = (tmp_path / "out" / "suite.svg").read_bytes()
+    assert (tmp_path / "out" / "suite.png").stat().st_size > 10_000
+    assert bench(tmp_path, "report", "out", "--jobs", 1).returncode == 0
+    assert (tmp_path / "out" / "suite.svg").read_bytes() == drawn
     single = ["run", "--suite", "quick", "--queries", 32, "--seeds", 1, "--no-check", "--out", "quick", "--jobs", 1]
     assert bench(tmp_path, *single).returncode == 0
     again = bench(tmp_path, *single)
