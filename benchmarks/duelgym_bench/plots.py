@@ -5,8 +5,10 @@ One drawing serves the files (SVG and PNG), and, in a wide and a narrow form, th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,8 +21,6 @@ from duelgym_bench.report_tables import cut, decimals, printable
 from duelgym_bench.statistics import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -35,7 +35,7 @@ COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5
 DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 REFERENCE_DASHES = ((0, (1, 2)), (0, (5, 4)), (0, (9, 3, 1, 3)), (0, (3, 5)), (0, (1, 4)), (0, (12, 3)))
 _FIXED_DASHES: dict[str, Any] = {ORACLE: (0, (1, 1)), SUPERVISED: "-"}
-STYLE: dict[Any, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "text.parse_math": False,
     "axes.spines.top": False,
@@ -114,21 +114,18 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
 
     The wide form for a file carries its caption; beside the other two the page prints it.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     narrow = form == "narrow"
     names = sorted(shown.curves, key=lambda name: -float(shown.curves[name].value[-1]))
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    with styled():
         n_lines = len(names) + len(shown.references)
         height = 3.75 + 0.143 * n_lines if narrow else max(5.4, 1.4 + 0.19 * n_lines)
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
         keep = (summary.checkpoints > 0) | shown.from_zero
         x = _positions(summary)[keep]
-        styles = _styles(results, summary)
+        styles = agent_styles([agent.agent for agent in summary.agents], results.baseline)
         handles: list[tuple[Line2D, str]] = []
         for name in names:
             curve = shown.curves[name]
@@ -169,13 +166,9 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
 
 def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
     """Return the figure as bytes that depend on nothing but the figure (no date, no random identifiers)."""
-    import matplotlib as mpl
-
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type") if file_format == "svg" else ("Software",))
     buffer = io.BytesIO()
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    with styled(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure.savefig(buffer, format=file_format, dpi=160, metadata=metadata, transparent=file_format == "svg")
@@ -188,14 +181,24 @@ def _positions(summary: Summary) -> Float64[np.ndarray, " checkpoints"]:
     return np.where(summary.checkpoints > 0, summary.checkpoints, positive[0] / 2 if len(positive) else 1.0)
 
 
-def _styles(results: Results, summary: Summary) -> dict[str, tuple[str, object, float]]:
+def agent_styles(agents: Sequence[str], baseline: str) -> dict[str, tuple[str, Any, float]]:
     """Return colour, dashes and line width of each agent: the baseline in ink, the others by order of appearance."""
-    others = [agent.agent for agent in summary.agents if agent.agent != results.baseline]
-    styles: dict[str, tuple[str, object, float]] = {results.baseline: (INK, "-", 2.0)}
-    for k, name in enumerate(others):
+    styles: dict[str, tuple[str, Any, float]] = {baseline: (INK, "-", 2.0)}
+    for k, name in enumerate(agent for agent in agents if agent != baseline):
         dash = DASHES[(k + k // len(COLOURS)) % len(DASHES)]
         styles[name] = (COLOURS[k % len(COLOURS)], dash, 1.8)
     return styles
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of all pictures, whatever the user's own matplotlib settings."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
 
 
 def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: Bool[np.ndarray, " checkpoints"]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duelgym_bench.curves import is_replica
-from duelgym_bench.plots import COLOURS, DASHES, GRID, INK, MUTED, STYLE
+from duelgym_bench.plots import GRID, MUTED, agent_styles, styled
 from duelgym_bench.report_tables import cut, printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def draw_suite(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: st
         baseline: the passive agent, drawn in ink; its replicas are left out.
         caption: printed below.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     agents = list(dict.fromkeys(agent.agent for summary in summaries.values() for agent in summary.agents))
@@ -36,13 +35,11 @@ def draw_suite(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: st
     values = [suite.values[name] for name in summaries]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     lines = len(numbers) == len(values)
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
+    styles = agent_styles(agents, baseline)
+    with styled():
         height = 5.4 if lines else 1.6 + 0.16 * len(summaries) * (len(agents) + 1)
         figure = Figure(figsize=(9.6, height))
         axes = figure.add_subplot()
-        others = [agent for agent in agents if agent != baseline]
         for k, agent in enumerate(agents):
             here = [
                 (place, each.area)
@@ -54,18 +51,16 @@ def draw_suite(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: st
             area, low, high = (
                 np.array([float(getattr(of, end)) for _, of in here]) for end in ("value", "low", "high")
             )
-            number = others.index(agent) if agent != baseline else -1
-            colour = INK if number < 0 else COLOURS[number % len(COLOURS)]
+            colour, dash, _ = styles[agent]
             label = cut(printable(agent), 30)
             if lines:
                 x = np.array(numbers)[at]
-                dash = "-" if number < 0 else DASHES[(number + number // len(COLOURS)) % len(DASHES)]
                 axes.fill_between(x, low, high, color=colour, alpha=0.11, linewidth=0)
                 axes.plot(x, area, color=colour, linestyle=dash, marker="o", markersize=3.5, label=label)
             else:
                 y = at + (k - (len(agents) - 1) / 2) / (len(agents) + 1)
                 axes.hlines(y, low, high, color=colour, linewidth=1.4)
-                marker = "D" if number < 0 else "os^vPX*h"[number % 8]
+                marker = "Dos^vPX*h"[list(styles).index(agent) % 9]
                 axes.plot(area, y, color=colour, linestyle="", marker=marker, markersize=5, label=label)
         measure = "area under win rate (0 = .5, 1 = the oracle)"
         if lines:
