@@ -31,7 +31,17 @@ from duelgym_bench.ratio import (
     ratio_bounds,
 )
 from duelgym_bench.scored import References, Results, RunScores
-from duelgym_bench.statistics import Draws, Interval, area, area_weights, deviation, draw_resamples, mean_curve
+from duelgym_bench.statistics import (
+    Draws,
+    Interval,
+    Resamples,
+    area,
+    area_weights,
+    deviation,
+    draw_resamples,
+    mean_curve,
+)
+from duelgym_bench.studentised import Mean
 
 COLUMNS = (640, 1280, 3200, 6400, 32000, 40000)
 N_RESAMPLES = 2000
@@ -55,16 +65,19 @@ def summarise(
     first = runs[results.baseline]
     checkpoints = first[0].checkpoints
     resamples = draw_resamples([run.prompt_group for run in first], sizes, n_resamples, np.random.default_rng(seed))
-    draws = resamples[0]
-    wins = {agent: mean_curve([run.win for run in of], draws) for agent, of in runs.items()}
-    references = _reference_means(results.references, draws)
-    areas = {agent: area(win, references[ORACLE], checkpoints) for agent, win in wins.items()}
+    wins = {agent: Mean.over_prompts([run.win for run in of], resamples) for agent, of in runs.items()}
+    references = _reference_means(results.references, first, resamples)
+    oracle, light = references[ORACLE], resamples.light
+    areas = {
+        agent: win.formula(lambda win, oracle: area(win, oracle, checkpoints), oracle) for agent, win in wins.items()
+    }
     by_seed = {
-        agent: seed_areas([run.win for run in of], references[ORACLE], checkpoints, draws) for agent, of in runs.items()
+        agent: seed_areas([run.win for run in of], oracle.light, checkpoints, light) for agent, of in runs.items()
     }
     pairs = _comparisons(runs, results.baseline, against)
-    fits = {agent: isotonic_fit(win) for agent, win in wins.items()}
-    levels = passive_levels(fits[results.baseline], references.get(SUPERVISED))
+    fits = {agent: isotonic_fit(win.light) for agent, win in wins.items()}
+    supervised = references[SUPERVISED].light if SUPERVISED in references else None
+    levels = passive_levels(fits[results.baseline], supervised)
     ratios = _ratios(fits, levels, checkpoints, results.baseline)
     replica = f"{results.baseline}@1"
     return Summary(
@@ -72,23 +85,23 @@ def summarise(
         columns=table_columns(checkpoints),
         n_seeds=len(first),
         n_prompts=sum(sizes.values()),
-        agents=tuple(_agent(of, wins[agent], areas[agent], by_seed[agent], draws) for agent, of in runs.items()),
-        references=_references(results.references, references, draws),
+        agents=tuple(_agent(of, wins[agent], areas[agent], by_seed[agent], resamples) for agent, of in runs.items()),
+        references=_references(results.references, references, first, resamples),
         differences=tuple(
             Difference(
                 agent,
                 other,
                 model,
-                Interval.of(wins[agent] - wins[other]),
-                Interval.of(areas[agent] - areas[other]),
-                Interval.of(improvement(by_seed[agent], by_seed[other], draws.seeds)),
+                (wins[agent] - wins[other]).interval(resamples),
+                (areas[agent] - areas[other]).interval(resamples),
+                Interval.of(improvement(by_seed[agent], by_seed[other], light.seeds)),
             )
             for agent, other, model in pairs
         ),
         levels={name: Interval.of(level) for name, level in levels.items()},
         ratios=ratios,
-        check=_check(replica, fits, references.get(SUPERVISED), checkpoints, results.baseline),
-        components=_components(runs, pairs, *resamples),
+        check=_check(replica, fits, supervised, checkpoints, results.baseline),
+        components=_components(runs, pairs, resamples),
     )
 
 
@@ -152,30 +165,34 @@ def _aligned(results: Results) -> tuple[dict[str, list[RunScores]], dict[str, in
     return runs, sizes
 
 
-def _policy_mean(wins: Mapping[str, Float64[np.ndarray, " prompts"]], draws: Draws) -> Float64[np.ndarray, " draws"]:
-    return mean_curve([wins[group][None] for group in draws.groups], draws)[:, 0]
+def _policy_mean(
+    wins: Mapping[str, Float64[np.ndarray, " prompts"]], runs: Sequence[RunScores], resamples: Resamples
+) -> Mean:
+    """Return the mean win rate of a policy that asks nothing, on the seeds and prompts of ``runs``."""
+    each = Mean.over_prompts([wins[run.prompt_group][None] for run in runs], resamples)
+    return each.formula(lambda rows: rows[:, 0])
 
 
-def _reference_means(references: References, draws: Draws) -> dict[str, Float64[np.ndarray, " draws"]]:
+def _reference_means(references: References, runs: Sequence[RunScores], resamples: Resamples) -> dict[str, Mean]:
     wins = {ORACLE: references.oracle}
     if references.supervised is not None:
         wins[SUPERVISED] = references.supervised
-    return {name: _policy_mean(of, draws) for name, of in {**wins, **references.policies}.items()}
+    return {name: _policy_mean(of, runs, resamples) for name, of in {**wins, **references.policies}.items()}
 
 
 def _references(
-    references: References,
-    means: Mapping[str, Float64[np.ndarray, " draws"]],
-    draws: Draws,
+    references: References, means: Mapping[str, Mean], runs: Sequence[RunScores], resamples: Resamples
 ) -> tuple[ReferenceSummary, ...]:
     against = references.policies_reference or {}
     return tuple(
         ReferenceSummary(
             name=name,
-            win=Interval.of(mean),
-            win_reference=Interval.of(_policy_mean(against[name], draws)) if name in against else None,
+            win=mean.interval(resamples),
+            win_reference=(
+                _policy_mean(against[name], runs, resamples).interval(resamples) if name in against else None
+            ),
             # A policy that asks nothing has a level curve, whose area is its height.
-            area=Interval.of((mean - 0.5) / (means[ORACLE] - 0.5)),
+            area=mean.formula(lambda win, oracle: (win - 0.5) / (oracle - 0.5), means[ORACLE]).interval(resamples),
         )
         for name, mean in means.items()
     )
@@ -183,34 +200,41 @@ def _references(
 
 def _agent(
     of: Sequence[RunScores],
-    win: Float64[np.ndarray, "draws checkpoints"],
-    area_samples: Float64[np.ndarray, " draws"],
+    win: Mean,
+    area_mean: Mean,
     by_seed: Float64[np.ndarray, "draws seeds"],
-    draws: Draws,
+    resamples: Resamples,
 ) -> AgentSummary:
-    def interval(values: Callable[[RunScores], Float64[np.ndarray, "checkpoints prompts"] | None]) -> Interval | None:
+    def over_prompts(
+        values: Callable[[RunScores], Float64[np.ndarray, "checkpoints prompts"] | None],
+    ) -> Interval | None:
         present = [value for run in of if (value := values(run)) is not None]
-        return Interval.of(mean_curve(present, draws)) if len(present) == len(of) else None
+        return Mean.over_prompts(present, resamples).interval(resamples) if len(present) == len(of) else None
+
+    def over_seeds(values: Callable[[RunScores], Mapping[str, Float64[np.ndarray, " checkpoints"]]]) -> dict[str, Mean]:
+        kinds = [kind for kind in values(of[0]) if all(kind in values(run) for run in of)]
+        return {kind: Mean.over_seeds([values(run)[kind] for run in of], resamples) for kind in kinds}
 
     queries = max(int(of[0].checkpoints[-1]), 1)
-    everywhere = [kind for kind in of[0].excess_nll if all(kind in run.excess_nll for run in of)]
-    excess_nll = {kind: draws.seeds @ np.stack([run.excess_nll[kind] for run in of]) for kind in everywhere}
+    excess_nll = over_seeds(lambda run: run.excess_nll)
     weights = area_weights(of[0].checkpoints)
     return AgentSummary(
         agent=of[0].agent,
         rule=of[0].rule,
         reward_model=of[0].reward_model,
-        win=Interval.of(win),
-        win_reference=interval(lambda run: run.win_reference),
-        common=interval(lambda run: run.common),
-        simple_regret=Interval.of(mean_curve([run.simple_regret for run in of], draws)),
-        regret={kind: Interval.of(draws.seeds @ np.stack([run.regret[kind] for run in of])) for kind in of[0].regret},
-        area=Interval.of(area_samples),
-        area_iqm=Interval.of(interquartile_mean(by_seed, draws.seeds)),
+        win=win.interval(resamples),
+        win_reference=over_prompts(lambda run: run.win_reference),
+        common=over_prompts(lambda run: run.common),
+        simple_regret=Mean.over_prompts([run.simple_regret for run in of], resamples).interval(resamples),
+        regret={kind: mean.interval(resamples) for kind, mean in over_seeds(lambda run: run.regret).items()},
+        area=area_mean.interval(resamples),
+        area_iqm=Interval.of(interquartile_mean(by_seed, resamples.light.seeds)),
         counters=_means([run.counters for run in of]),
         seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
-        excess_nll={kind: Interval.of(samples) for kind, samples in excess_nll.items()},
-        excess_nll_mean={kind: Interval.of(samples @ weights) for kind, samples in excess_nll.items()},
+        excess_nll={kind: mean.interval(resamples) for kind, mean in excess_nll.items()},
+        excess_nll_mean={
+            kind: mean.formula(lambda rows: rows @ weights).interval(resamples) for kind, mean in excess_nll.items()
+        },
     )
 
 
@@ -281,11 +305,7 @@ def _check(
 
 
 def _components(
-    runs: Mapping[str, Sequence[RunScores]],
-    pairs: Sequence[tuple[str, str, str | None]],
-    both: Draws,
-    seeds: Draws,
-    prompts: Draws,
+    runs: Mapping[str, Sequence[RunScores]], pairs: Sequence[tuple[str, str, str | None]], resamples: Resamples
 ) -> tuple[Components, ...]:
     """Return the shares of the variance at the last checkpoint: of every agent, then of every difference."""
 
@@ -293,5 +313,5 @@ def _components(
         last = {agent: mean_curve([run.win[-1:] for run in own], of)[:, 0] for agent, own in runs.items()}
         return {**last, **{f"{agent} - {against}": last[agent] - last[against] for agent, against, _ in pairs}}
 
-    parts = final(seeds), final(prompts), final(both)
+    parts = final(resamples.seeds), final(resamples.prompts), final(resamples.light)
     return tuple(Components(name, *(deviation(part[name]) for part in parts)) for name in parts[0])

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 LEVEL = 0.95
+ENDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 AREA_START = 32
 
 
@@ -31,17 +32,36 @@ class Draws:
     groups: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Resamples:
+    """The draws of a bootstrap, each for its use; the prompts' weights are common to all.
+
+    Attributes:
+        light: seeds and prompts, n - 3 of n seeds: for percentile intervals of what is not a mean.
+        full: seeds and prompts, n of n seeds: for studentised intervals of means.
+        shared: seeds alike, prompts as above: what the seeds of a group have in common.
+        seeds: the seeds of ``light`` alone.
+        prompts: prompts alone, at full weight.
+    """
+
+    light: Draws
+    full: Draws
+    shared: Draws
+    seeds: Draws
+    prompts: Draws
+
+
 def draw_resamples(
     groups: Sequence[str], sizes: Mapping[str, int], n_resamples: int, rng: np.random.Generator
-) -> tuple[Draws, Draws, Draws]:
+) -> Resamples:
     """Draw the weights of ``n_resamples`` resamples, after a first row of equal weights.
 
     Seeds are drawn with replacement, and crosswise with them the prompts of each group (the pigeonhole bootstrap, Owen
     2007). Two things keep the intervals honest, both checked by simulation in the tests:
 
-    * Of n seeds, or prompts, n - 3 are drawn (at least one). n draws would give a mean (n - 1) / n of the variance
-      s² / n; n - 3 give it (n - 1) / (n - 3), the variance of Student's t with n - 1 degrees of freedom. With fewer
-      than 4 seeds intervals are nevertheless too narrow; a single seed has no variance to show.
+    * For percentile intervals, of n seeds, or prompts, n - 3 are drawn (at least one). n draws would give a mean
+      (n - 1) / n of the variance s² / n; n - 3 give it (n - 1) / (n - 3), the variance of Student's t with n - 1 degrees
+      of freedom. With fewer than 4 seeds intervals are nevertheless too narrow; a single seed has no variance to show.
     * A seed brings its prompts with it, so drawing seeds already draws prompts; only what the R seeds of a group share
       has to be drawn on top. The weights of prompts are therefore drawn towards equal ones by the factor
       sqrt(1 - 1/R), without which the variance of prompts counts up to twice. (A single seed: factor 1.)
@@ -51,12 +71,10 @@ def draw_resamples(
         sizes: prompt group -> number of assessment prompts.
         n_resamples: number of resamples.
         rng: source of the draws.
-
-    Returns:
-        Draws of seeds and prompts together; the same draws of seeds alone; of prompts alone (at full weight).
     """
-    seeds = _weights(len(groups), n_resamples, rng)
-    full = {group: _weights(n, n_resamples, rng) for group, n in sorted(sizes.items())}
+    n_seeds = len(groups)
+    seeds = _weights(n_seeds, n_resamples, rng, leave=3)
+    full = {group: _weights(n, n_resamples, rng, leave=3) for group, n in sorted(sizes.items())}
     even = {group: np.broadcast_to(weights[:1], weights.shape) for group, weights in full.items()}
     drawn = {}
     for group, weights in full.items():
@@ -64,11 +82,17 @@ def draw_resamples(
         drawn[group] = share * weights + (1 - share) * even[group]
     names = tuple(groups)
     alike = np.broadcast_to(seeds[:1], seeds.shape)
-    return Draws(seeds, drawn, names), Draws(seeds, even, names), Draws(alike, full, names)
+    return Resamples(
+        light=Draws(seeds, drawn, names),
+        full=Draws(_weights(n_seeds, n_resamples, rng, leave=0), drawn, names),
+        shared=Draws(alike, drawn, names),
+        seeds=Draws(seeds, even, names),
+        prompts=Draws(alike, full, names),
+    )
 
 
-def _weights(n: int, n_resamples: int, rng: np.random.Generator) -> Float64[np.ndarray, "draws n"]:
-    n_drawn = max(1, n - 3)
+def _weights(n: int, n_resamples: int, rng: np.random.Generator, *, leave: int) -> Float64[np.ndarray, "draws n"]:
+    n_drawn = max(1, n - leave)
     counts = rng.multinomial(n_drawn, np.full(n, 1 / n), size=n_resamples)
     return np.concatenate([np.full((1, n), 1 / n), counts / n_drawn])
 
@@ -125,12 +149,12 @@ def area(
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its 95 % percentile interval; three arrays of one shape.
+    """An estimate with its 95 % interval; three arrays of one shape.
 
     Attributes:
         value: the estimate from the data as they are.
-        low: 2.5 % quantile over the resamples.
-        high: 97.5 % quantile over the resamples.
+        low: lower end.
+        high: upper end.
     """
 
     value: Float64[np.ndarray, "*shape"]
@@ -139,8 +163,8 @@ class Interval:
 
     @classmethod
     def of(cls, samples: Float64[np.ndarray, "draws ..."]) -> Interval:
-        """Return the estimate (row 0) and the interval over the other rows."""
-        low, high = np.quantile(samples[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        """Return the estimate (row 0) and the percentile interval over the other rows."""
+        low, high = np.quantile(samples[1:], ENDS, axis=0)
         return cls(np.asarray(samples[0]), low, high)
 
     def __getitem__(self, index: int) -> Interval:

@@ -35,7 +35,7 @@ def test_improvement_by_hand():
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=12), st.integers(0, 10**6))
 def test_equal_agents_improve_half_the_time_and_a_better_one_always(scores, seed):
-    weights = draw_resamples(["a"] * len(scores), {"a": 1}, 5, np.random.default_rng(seed))[0].seeds
+    weights = draw_resamples(["a"] * len(scores), {"a": 1}, 5, np.random.default_rng(seed)).light.seeds
     rows = np.broadcast_to(np.array([scores]), weights.shape)
     assert improvement(rows, rows, weights) == pytest.approx(0.5)
     assert improvement(rows + 11, rows, weights) == pytest.approx(1)
@@ -44,7 +44,7 @@ def test_equal_agents_improve_half_the_time_and_a_better_one_always(scores, seed
 
 @given(st.lists(st.floats(-5, 5), min_size=4, max_size=12), st.integers(0, 10**6))
 def test_interquartile_mean_lies_within_and_moves_with_its_scores(scores, seed):
-    weights = draw_resamples(["a"] * len(scores), {"a": 1}, 5, np.random.default_rng(seed))[0].seeds
+    weights = draw_resamples(["a"] * len(scores), {"a": 1}, 5, np.random.default_rng(seed)).light.seeds
     rows = np.broadcast_to(np.array([scores]), weights.shape)
     mean = interquartile_mean(rows, weights)
     assert (mean >= min(scores) - 1e-9).all() and (mean <= max(scores) + 1e-9).all()
@@ -57,7 +57,7 @@ def test_interquartile_mean_lies_within_and_moves_with_its_scores(scores, seed):
 def test_areas_of_seeds_have_the_mean_that_the_agent_has():
     rng, checkpoints = np.random.default_rng(0), np.array([0, 32, 64, 320])
     values = [rng.uniform(0.4, 0.9, (4, 7)) for _ in range(5)]
-    draws: Draws = draw_resamples(["a", "b", "a", "b", "a"], {"a": 7, "b": 7}, 30, rng)[0]
+    draws: Draws = draw_resamples(["a", "b", "a", "b", "a"], {"a": 7, "b": 7}, 30, rng).light
     oracle = rng.uniform(0.9, 1, 31)
     areas = seed_areas(values, oracle, checkpoints, draws)
     assert areas.shape == (31, 5)
@@ -73,7 +73,7 @@ def test_intervals_of_the_interquartile_mean_cover_it(draw, n):
     population = np.sort(getattr(rng, draw)(400_000))[100_000:300_000].mean()
     covered = 0
     for _ in range(1000):
-        draws = draw_resamples(["a"] * n, {"a": 1}, 400, rng)[0]
+        draws = draw_resamples(["a"] * n, {"a": 1}, 400, rng).light
         rows = np.broadcast_to(getattr(rng, draw)(n), (401, n))
         interval = Interval.of(interquartile_mean(rows, draws.seeds))
         covered += interval.low <= population <= interval.high
