@@ -35,8 +35,11 @@ class AgentSummary:
         area_iqm: interquartile mean over seeds of the same.
         counters: mean count per run.
         seconds_per_1000: mean wall time per 1 000 queries (``assess``: of all assessments of a run, likewise).
+        labels: ``"gap"`` and ``"bits"`` of the queried pairs, averaged over the labels so far; NaN before the first.
         excess_nll: ``"marginal"`` and ``"dyadic"``, over the checkpoints, in nats; empty where a run did not report it.
         excess_nll_mean: the same, averaged over log queries as in ``area``.
+        accuracy: ``"random"`` and ``"best"``, over the checkpoints; empty where a run did not report it.
+        accuracy_mean: the same, averaged over log queries.
     """
 
     agent: str
@@ -51,8 +54,11 @@ class AgentSummary:
     area_iqm: Interval
     counters: Mapping[str, float]
     seconds_per_1000: Mapping[str, float]
+    labels: Mapping[str, Interval]
     excess_nll: Mapping[str, Interval]
     excess_nll_mean: Mapping[str, Interval]
+    accuracy: Mapping[str, Interval]
+    accuracy_mean: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)

@@ -216,8 +216,18 @@ def _agent(
         return {kind: Mean.over_seeds([values(run)[kind] for run in of], resamples) for kind in kinds}
 
     queries = max(int(of[0].checkpoints[-1]), 1)
-    excess_nll = over_seeds(lambda run: run.excess_nll)
-    weights = area_weights(of[0].checkpoints)
+    excess_nll, accuracy = over_seeds(lambda run: run.excess_nll), over_seeds(lambda run: run.accuracy)
+    weights, asked = area_weights(of[0].checkpoints), np.where(of[0].checkpoints > 0, of[0].checkpoints, np.nan)
+
+    def per_label(rows: Float64[np.ndarray, "rows checkpoints"]) -> Float64[np.ndarray, "rows checkpoints"]:
+        return rows / asked
+
+    def over_log_queries(rows: Float64[np.ndarray, "rows checkpoints"]) -> Float64[np.ndarray, " rows"]:
+        return rows @ weights
+
+    def intervals(means: Mapping[str, Mean]) -> dict[str, Interval]:
+        return {kind: mean.interval(resamples) for kind, mean in means.items()}
+
     return AgentSummary(
         agent=of[0].agent,
         rule=of[0].rule,
@@ -226,15 +236,16 @@ def _agent(
         win_reference=over_prompts(lambda run: run.win_reference),
         common=over_prompts(lambda run: run.common),
         simple_regret=Mean.over_prompts([run.simple_regret for run in of], resamples).interval(resamples),
-        regret={kind: mean.interval(resamples) for kind, mean in over_seeds(lambda run: run.regret).items()},
+        regret=intervals(over_seeds(lambda run: run.regret)),
         area=area_mean.interval(resamples),
         area_iqm=Interval.of(interquartile_mean(by_seed, resamples.light.seeds)),
         counters=_means([run.counters for run in of]),
         seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
-        excess_nll={kind: mean.interval(resamples) for kind, mean in excess_nll.items()},
-        excess_nll_mean={
-            kind: mean.formula(lambda rows: rows @ weights).interval(resamples) for kind, mean in excess_nll.items()
-        },
+        labels=intervals({kind: sums.formula(per_label) for kind, sums in over_seeds(lambda run: run.labels).items()}),
+        excess_nll=intervals(excess_nll),
+        excess_nll_mean=intervals({kind: mean.formula(over_log_queries) for kind, mean in excess_nll.items()}),
+        accuracy=intervals(accuracy),
+        accuracy_mean=intervals({kind: mean.formula(over_log_queries) for kind, mean in accuracy.items()}),
     )
 
 

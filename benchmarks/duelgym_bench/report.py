@@ -139,6 +139,10 @@ def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
         yield agent.agent, "simple_regret", agent.simple_regret
         for kind, regret in agent.regret.items():
             yield agent.agent, f"{kind}_regret", regret
+        for kind, label in agent.labels.items():
+            yield agent.agent, f"{kind}_per_label", label
+        for kind, accuracy in agent.accuracy.items():
+            yield agent.agent, f"{kind}_accuracy", accuracy
         for kind, excess in agent.excess_nll.items():
             yield agent.agent, f"{kind}_excess_nll", excess
     for reference in summary.references:

@@ -11,7 +11,7 @@ from duelgym_bench.curves import AgentSummary, Difference, Summary, is_replica
 from duelgym_bench.ratio import FINAL, Ratio
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
-from duelgym_bench.uncertainty import KINDS, N_SAMPLES
+from duelgym_bench.uncertainty import ACCURACIES, KINDS, N_SAMPLES
 
 WIDTH = 120
 MISSING = "-"
@@ -78,6 +78,8 @@ def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[T
             _robust(results, summary),
             _common(summary),
             _uncertainty(results, summary),
+            _accuracy(summary),
+            _labels(results, summary),
             _cost(summary),
             _components(summary),
         ]
@@ -244,6 +246,44 @@ def _uncertainty(results: Results, summary: Summary) -> Table:
         tuple((agent.agent, *cells(agent)) for agent in summary.agents)
         if any(agent.excess_nll for agent in summary.agents)
         else (),
+    )
+
+
+def _accuracy(summary: Summary) -> Table:
+    def cells(agent: AgentSummary) -> Iterator[str]:
+        for kind in ACCURACIES:
+            reported = kind in agent.accuracy
+            yield with_interval(agent.accuracy[kind][-1]) if reported else MISSING
+            yield with_interval(agent.accuracy_mean[kind]) if reported else MISSING
+
+    return Table(
+        "Accuracy of the reward model",
+        "Share of held-out pairs that the mean of the sampled utilities puts in the simulator's order: of random pairs, and of "
+        "the best response with a random other. At the budget, and the mean over log labels as for the area; intervals over "
+        "seeds alone. As the runs report it: shown, not ranked.",
+        ("agent", "random pairs", "random pairs, mean", "best and another", "best and another, mean"),
+        tuple((agent.agent, *cells(agent)) for agent in summary.agents)
+        if any(agent.accuracy for agent in summary.agents)
+        else (),
+    )
+
+
+def _labels(results: Results, summary: Summary) -> Table:
+    return Table(
+        "The pairs that were asked about",
+        "Gap: how far from .5 the probability lies that the first is better, on average over the labels so far; a data set for "
+        "direct preference optimisation learns from the contrast. Bits: the most that a label can carry, likewise, at the "
+        f"budget; {decimals(results.references.bits_per_label)} for a random pair.",
+        ("agent", *(f"gap, {count}" for count in _counts(summary)), "bits"),
+        tuple(
+            (
+                agent.agent,
+                *(with_interval(agent.labels["gap"][k]) for k in summary.columns),
+                with_interval(agent.labels["bits"][-1]),
+            )
+            for agent in summary.agents
+            if agent.labels and summary.budget
+        ),
     )
 
 

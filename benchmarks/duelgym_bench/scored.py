@@ -33,8 +33,12 @@ class RunScores:
         counters: ``self_duels`` and ``repeated_pairs`` (counted in the log), ``retries`` and ``fallbacks`` (as the
             agent reports them).
         seconds: wall time spent in ``select``, ``simulate``, ``learn`` and ``assess``.
+        labels: what the queried pairs were, summed up to each checkpoint: ``"gap"``, how far from 1/2 the probability lies
+            that the first is better, and ``"bits"``, the most that a label of such a pair can carry.
         excess_nll: ``"marginal"`` and ``"dyadic"`` excess negative log-likelihood at each checkpoint, in nats, as the run
             reports it; empty where it does not.
+        accuracy: of the reward model at each checkpoint, in [0, 1], on ``"random"`` pairs and of the ``"best"`` against the
+            rest, as the run reports it; empty where it does not.
     """
 
     agent: str
@@ -50,7 +54,9 @@ class RunScores:
     regret: Mapping[str, Float64[np.ndarray, " checkpoints"]]
     counters: Mapping[str, float]
     seconds: Mapping[str, float]
+    labels: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
     excess_nll: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
+    accuracy: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import duelgym
 from duelgym.errors import LogError
-from duelgym.metrics import Judged
+from duelgym.metrics import Judged, binary_entropy
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
 from duelgym_agents.registry import composition
@@ -24,7 +24,7 @@ from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scored import Results, RunScores
-from duelgym_bench.uncertainty import KINDS
+from duelgym_bench.uncertainty import ACCURACIES, KINDS
 
 
 def score(out: Path, *, jobs: int = 1) -> Results:
@@ -98,22 +98,20 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     session = begin(log.header, problem)
     held_out = session.assessment()
     tables = outcome_tables(held_out, problem)
-    regrets = np.concatenate(
-        [
-            asked.regrets(log.pairs[start : start + plan.batch])
-            for start, asked in replayed(log, problem, session, str(directory.queries))
-        ]
-    )
+    batches = []
+    for start, asked in replayed(log, problem, session, str(directory.queries)):
+        pairs = log.pairs[start : start + plan.batch]
+        batches.append((asked.regrets(pairs), asked.probability(pairs[:, 0], pairs[:, 1])))
+    regrets, p = (np.concatenate(of) for of in zip(*batches, strict=True))
     checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
     chosen = recommended_positions(directory.recommendations, held_out, plan)
     common = recommended_positions(directory.common, held_out, plan)
     seconds, counters = _reported(directory)
     spec = composition(task.factory)
-    cumulative = {
-        "average": regrets.mean(axis=1),
-        "strong": regrets.max(axis=1),
-        "weak": regrets.min(axis=1),
-    }
+
+    def summed(each: Mapping[str, Float64[np.ndarray, " queries"]]) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
+        return {name: np.concatenate([[0.0], np.cumsum(of)])[checkpoints] for name, of in each.items()}
+
     return RunScores(
         agent=task.agent,
         rule=spec.rule_name if spec else None,
@@ -125,10 +123,12 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         win_reference=looked_up(tables["reference"], chosen) if "reference" in tables else None,
         common=looked_up(tables["win"], common),
         simple_regret=looked_up(tables["regret"], chosen),
-        regret={name: np.concatenate([[0.0], np.cumsum(each)])[checkpoints] for name, each in cumulative.items()},
+        regret=summed({"average": regrets.mean(axis=1), "strong": regrets.max(axis=1), "weak": regrets.min(axis=1)}),
         counters={**counters, **_counted(log)},
         seconds=seconds,
-        excess_nll=_excess_nll(directory, plan),
+        labels=summed({"gap": np.abs(p - 0.5), "bits": 1 - binary_entropy(np.clip(p, 0, 1))}),
+        excess_nll=_curves(directory, plan, "excess_nll", KINDS),
+        accuracy=_curves(directory, plan, "accuracy", ACCURACIES),
     )
 
 
@@ -174,12 +174,14 @@ def _reported(directory: RunDirectory) -> tuple[dict[str, float], dict[str, floa
     return seconds, counters
 
 
-def _excess_nll(directory: RunDirectory, plan: Plan) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
+def _curves(
+    directory: RunDirectory, plan: Plan, what: str, kinds: Sequence[str]
+) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
     """Return what the run reported at its checkpoints; nothing unless it did at all of them."""
     try:
         lines = [json.loads(text) for text in directory.timings.read_text().splitlines()]
-        reported = {line["t"]: line["excess_nll"] for line in lines}
-        curves = {kind: np.array([float(reported[t][kind]) for t in plan.checkpoints()]) for kind in KINDS}
+        reported = {line["t"]: line[what] for line in lines}
+        curves = {kind: np.array([float(reported[t][kind]) for t in plan.checkpoints()]) for kind in kinds}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
     return curves if all(np.isfinite(curve).all() for curve in curves.values()) else {}

@@ -158,7 +158,7 @@ class _Run:
                 )
             chosen.append(np.take_along_axis(part.candidate_ids, best[:, None], axis=1)[:, 0])
         self.recommendations.write(recommendation_line(t, np.concatenate(chosen).tolist()))
-        reported = self._excess_nll(fork, t)
+        reported = self._held_out_scores(fork, t)
         self.seconds["assess"] += time.perf_counter() - started
         with self._blamed("counters()"):
             counters = dict(self.agent.counters()) if hasattr(self.agent, "counters") else {}
@@ -182,12 +182,12 @@ class _Run:
         texts = bool(getattr(self.agent, "needs_texts", False))
         return HeldOutDuels.drawn(held_out, self.env.problem.generator, rng, texts=texts)
 
-    def _excess_nll(self, fork: Any, t: int) -> dict[str, dict[str, float]]:
+    def _held_out_scores(self, fork: Any, t: int) -> dict[str, dict[str, float]]:
         if self.duels is None:
             return {}
         rng = np.random.default_rng(derived_seed("sampled utilities", self.task.seed_index, t))
         with self._blamed("sample_utilities()"):
-            return {"excess_nll": self.duels.excess_nll(fork, rng)}
+            return self.duels.scores(fork, rng)
 
     def _save(self, t: int) -> None:
         if not hasattr(self.agent, "state_dict"):

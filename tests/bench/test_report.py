@@ -58,6 +58,8 @@ def simulated(n_seeds: int = 4, n_prompts: int = 30) -> Results:
                     regret={"average": regret, "strong": 1.2 * regret, "weak": 0.8 * regret},
                     counters={"self_duels": 0, "repeated_pairs": 64, "retries": 5, "fallbacks": 2},
                     seconds={"select": 1.0, "simulate": 2.0, "learn": 5.4, "assess": 3.0},
+                    labels={"gap": 0.2 * CHECKPOINTS, "bits": 0.1 * CHECKPOINTS},
+                    accuracy={} if rule is None else {"random": mean, "best": mean + 0.1},
                     excess_nll={} if rule is None else {"marginal": 1.2 - mean + 0.01 * seed, "dyadic": 12 - mean},
                 )
             )
@@ -140,6 +142,11 @@ def test_summary_by_hand():
     np.testing.assert_allclose(thompson.common.value, 0.9 * mean)
     np.testing.assert_allclose(thompson.simple_regret.value, 1 - mean)
     np.testing.assert_allclose(thompson.regret["weak"].value, 0.8 * own[0].regret["average"])
+    np.testing.assert_allclose(thompson.labels["gap"].value, [np.nan, *[0.2] * 6])
+    np.testing.assert_allclose(thompson.accuracy["best"].value, own[0].accuracy["best"])
+    assert float(thompson.accuracy_mean["random"].value) == pytest.approx(
+        area_weights(CHECKPOINTS) @ own[0].accuracy["random"]
+    )
     assert thompson.seconds_per_1000["learn"] == pytest.approx(5.4 / 6.4)
     difference = next(d for d in summary.differences if d.agent == "thompson" and d.reward_model == "ensemble")
     assert difference.against == "passive-ensemble"

@@ -277,7 +277,7 @@ def test_an_agent_that_is_not_deterministic_is_caught_when_it_resumes(home, tmp_
 
 
 def test_scores_agree_with_a_rollout_by_hand(home, finished):
-    """The learner's cumulative regret and win rates, recomputed here with the environment alone."""
+    """The learner's cumulative regret, gaps, bits and win rates, recomputed here with the environment alone."""
     import importlib.util
 
     import gymnasium as gym
@@ -292,7 +292,7 @@ def test_scores_agree_with_a_rollout_by_hand(home, finished):
     agent = module.Learner(4, plan.agent_seed(Task("my_agents:learner", 1)))
     from duelgym import Contexts
 
-    regret = 0.0
+    regret, gap, bits = 0.0, 0.0, 0.0
     for _ in range(20):
         prompts, candidates, asked = [], [], []
         twin = np.random.default_rng()
@@ -303,6 +303,9 @@ def test_scores_agree_with_a_rollout_by_hand(home, finished):
             prompts.append(observation["prompt"]), candidates.append(observation["candidates"])
             pair = np.argsort(-(observation["candidates"] @ agent.weights + keys[row]))[:2]
             pairs.append(pair)
+            p = float(env.asked.probability(*pair[:, None])[0])
+            gap += abs(p - 0.5)
+            bits += 1 + p * np.log2(p) + (1 - p) * np.log2(1 - p)
             observation, reward, *_ = env.step(pair)
             asked.append(int(observation["preference"]))
             regret -= reward
@@ -310,6 +313,7 @@ def test_scores_agree_with_a_rollout_by_hand(home, finished):
         assert np.array_equal(agent.select_pairs(contexts), pairs)
         agent.observe(contexts, np.array(pairs), np.array(asked))
     assert scored.regret["average"][-1] == pytest.approx(regret)
+    assert (scored.labels["gap"][-1], scored.labels["bits"][-1]) == (pytest.approx(gap), pytest.approx(bits))
     held_out = env.session.assessment()
     best = agent.recommend(env.problem.generator.contexts(held_out.questions))
     assert scored.win[-1] == pytest.approx(held_out.win_rates()[np.arange(len(best)), best])

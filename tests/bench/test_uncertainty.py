@@ -18,7 +18,7 @@ from duelgym_bench.plan import Plan, Task, load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score_run
 from duelgym_bench.task import run_task
-from duelgym_bench.uncertainty import N_SAMPLES, HeldOutDuels
+from duelgym_bench.uncertainty import N_SAMPLES, HeldOutDuels, accuracy
 
 AGENTS = """
 import numpy as np
@@ -121,8 +121,8 @@ def knowing(plan, temperature=1.0):
 def test_whoever_knows_the_rater_scores_nothing_and_too_sure_a_one_more():
     plan = plan_of()
     _, duels = duels_of(plan)
-    exact = duels.excess_nll(knowing(plan), np.random.default_rng(0))
-    sure = duels.excess_nll(knowing(plan, 0.5), np.random.default_rng(0))
+    exact = duels.scores(knowing(plan), np.random.default_rng(0))["excess_nll"]
+    sure = duels.scores(knowing(plan, 0.5), np.random.default_rng(0))["excess_nll"]
     assert exact == {"marginal": pytest.approx(0, abs=1e-9), "dyadic": pytest.approx(0, abs=1e-9)}
     assert sure["marginal"] > 0.01 and sure["dyadic"] > 0.1
 
@@ -135,10 +135,42 @@ def test_saying_half_lacks_the_bits_that_the_labels_carry():
     _, duels = duels_of(plan_of())
     lacking = np.log(2) * (1 - binary_entropy(duels.probabilities.ravel()))
     both = duels.groups["dyadic"]
-    assert duels.excess_nll(Coin(), np.random.default_rng(0)) == {
+    assert duels.scores(Coin(), np.random.default_rng(0))["excess_nll"] == {
         "marginal": pytest.approx(lacking.mean()),
         "dyadic": pytest.approx(np.mean(np.sum(both.labels * lacking[both.anchors], axis=1))),
     }
+
+
+def test_accuracy_by_hand():
+    # Right, wrong, equal (half), and a pair without an order, which does not count.
+    assert accuracy(np.array([2.0, 0.1, 0.0, 5.0]), np.array([0.6, 0.4, 0.9, 0.5])) == pytest.approx(1.5 / 3)
+    assert accuracy(np.array([1.0]), np.array([0.5])) == 0.5
+
+
+def test_whoever_knows_the_rater_is_always_right_and_whoever_knows_nothing_half_the_time():
+    class Coin:
+        def sample_utilities(self, contexts, n_samples, rng):
+            return np.zeros((n_samples, *contexts.candidates.shape[:2]), dtype=np.float32)
+
+    class Contrary(Knowing):
+        def sample_utilities(self, contexts, n_samples, rng):
+            return -super().sample_utilities(contexts, n_samples, rng)
+
+    plan = plan_of()
+    held_out, duels = duels_of(plan)
+    contexts = plan.session(0).problem.generator.contexts(held_out.questions)
+    for agent, right in ((knowing(plan), 1.0), (Coin(), 0.5), (Contrary(held_out, contexts, 1.0), 0.0)):
+        assert duels.scores(agent, np.random.default_rng(0))["accuracy"] == {"random": right, "best": right}
+
+
+def test_the_best_meets_others_only():
+    held_out, duels = duels_of(plan_of())
+    assert duels.best_pairs.shape == duels.pairs.shape
+    assert np.array_equal(duels.best_pairs[:, :, 0], np.tile(held_out.winners()[::3, None], (1, 3)))
+    assert (duels.best_pairs[:, :, 1] != duels.best_pairs[:, :, 0]).all()
+    assert (duels.best_probabilities > 0.5).all()
+    assert all(len(set(row)) == 3 for row in duels.best_pairs[:, :, 1].tolist())
+    assert np.bincount(duels.best_pairs[:, :, 1].ravel(), minlength=6).min() > 0.1 * duels.best_pairs[:, :, 1].size
 
 
 def test_random_pairs_of_every_third_question():
