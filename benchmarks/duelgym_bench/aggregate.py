@@ -1,6 +1,6 @@
-"""What many runs come to, beside their mean: the interquartile mean and the probability of improvement.
+"""What many runs come to, beside their mean: interquartile mean, performance profile, probability of improvement.
 
-Both are those of Agarwal et al. 2021 (2108.13264), section 4, here with weights: one row of weights is one resample of the
+All are those of Agarwal et al. 2021 (2108.13264), section 4, here with weights: one row of weights is one resample of the
 seeds, as in :mod:`duelgym_bench.statistics`.
 """
 
@@ -47,6 +47,21 @@ def interquartile_mean(
     up_to = np.cumsum(weights, axis=1)
     inside = np.clip(up_to, 0.25, 0.75) - np.clip(up_to - weights, 0.25, 0.75)
     return (inside * ordered).sum(axis=1) / inside.sum(axis=1)
+
+
+def profile(
+    scores: Float64[np.ndarray, "draws seeds"],
+    weights: Float64[np.ndarray, "draws seeds"],
+    thresholds: Float64[np.ndarray, " thresholds"],
+) -> Float64[np.ndarray, "draws thresholds"]:
+    """Return the share of runs, by weight, that score more than each threshold: the performance profile.
+
+    Args:
+        scores: of each seed, in every resample.
+        weights: how much each seed counts; each row sums to one.
+        thresholds: scores.
+    """
+    return np.stack([((scores > threshold) * weights).sum(axis=1) for threshold in thresholds], axis=1)
 
 
 def improvement(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from duelgym_bench.power_law import PowerLaw
     from duelgym_bench.ratio import Check, Ratio
     from duelgym_bench.statistics import Interval
 
@@ -33,6 +34,9 @@ class AgentSummary:
         regret: cumulative average, strong and weak regret, in win probability.
         area: area under ``win`` against log queries, 0 = 0.5 and 1 = the oracle's.
         area_iqm: interquartile mean over seeds of the same.
+        areas: the same of each seed's run.
+        profile: share of runs whose area is above each of the summary's ``thresholds``.
+        fit: of the power law to ``win``; None where the curve does not rise, or is too short.
         counters: mean count per run.
         seconds_per_1000: mean wall time per 1 000 queries (``assess``: of all assessments of a run, likewise).
         labels: ``"gap"`` and ``"bits"`` of the queried pairs, averaged over the labels so far; NaN before the first.
@@ -52,6 +56,9 @@ class AgentSummary:
     regret: Mapping[str, Interval]
     area: Interval
     area_iqm: Interval
+    areas: Float64[np.ndarray, " seeds"]
+    profile: Interval
+    fit: PowerLaw | None
     counters: Mapping[str, float]
     seconds_per_1000: Mapping[str, float]
     labels: Mapping[str, Interval]
@@ -108,6 +115,7 @@ class Summary:
 
     Attributes:
         checkpoints: query counts of all curves.
+        thresholds: areas at which ``profile`` is given, even from below the least of any run to the greatest.
         columns: positions in ``checkpoints`` that tables show.
         n_seeds: number of seed indices.
         n_prompts: number of different assessment prompts over all groups.
@@ -121,6 +129,7 @@ class Summary:
     """
 
     checkpoints: Int64[np.ndarray, " checkpoints"]
+    thresholds: Float64[np.ndarray, " thresholds"]
     columns: tuple[int, ...]
     n_seeds: int
     n_prompts: int

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from duelgym.errors import DuelgymError
-from duelgym_bench.aggregate import improvement, interquartile_mean, seed_areas
+from duelgym_bench.aggregate import improvement, interquartile_mean, profile, seed_areas
 from duelgym_bench.curves import (
     ORACLE,
     SUPERVISED,
@@ -19,6 +19,7 @@ from duelgym_bench.curves import (
     Summary,
     is_replica,
 )
+from duelgym_bench.power_law import power_law
 from duelgym_bench.ratio import (
     Check,
     Ratio,
@@ -43,6 +44,7 @@ from duelgym_bench.statistics import (
 )
 from duelgym_bench.studentised import Mean
 
+N_THRESHOLDS = 100
 COLUMNS = (640, 1280, 3200, 6400, 32000, 40000)
 N_RESAMPLES = 2000
 
@@ -74,6 +76,8 @@ def summarise(
     by_seed = {
         agent: seed_areas([run.win for run in of], oracle.light, checkpoints, light) for agent, of in runs.items()
     }
+    least, most = (float(of([areas[0] for areas in by_seed.values()])) for of in (np.min, np.max))
+    thresholds = np.linspace(least - 0.02 * (most - least), most, N_THRESHOLDS)
     pairs = _comparisons(runs, results.baseline, against)
     fits = {agent: isotonic_fit(win.light) for agent, win in wins.items()}
     supervised = references[SUPERVISED].light if SUPERVISED in references else None
@@ -82,10 +86,13 @@ def summarise(
     replica = f"{results.baseline}@1"
     return Summary(
         checkpoints=checkpoints,
+        thresholds=thresholds,
         columns=table_columns(checkpoints),
         n_seeds=len(first),
         n_prompts=sum(sizes.values()),
-        agents=tuple(_agent(of, wins[agent], areas[agent], by_seed[agent], resamples) for agent, of in runs.items()),
+        agents=tuple(
+            _agent(of, wins[agent], areas[agent], by_seed[agent], thresholds, resamples) for agent, of in runs.items()
+        ),
         references=_references(results.references, references, first, resamples),
         differences=tuple(
             Difference(
@@ -203,6 +210,7 @@ def _agent(
     win: Mean,
     area_mean: Mean,
     by_seed: Float64[np.ndarray, "draws seeds"],
+    thresholds: Float64[np.ndarray, " thresholds"],
     resamples: Resamples,
 ) -> AgentSummary:
     def over_prompts(
@@ -239,6 +247,9 @@ def _agent(
         regret=intervals(over_seeds(lambda run: run.regret)),
         area=area_mean.interval(resamples),
         area_iqm=Interval.of(interquartile_mean(by_seed, resamples.light.seeds)),
+        areas=by_seed[0],
+        profile=Interval.of(profile(by_seed, resamples.light.seeds, thresholds)),
+        fit=power_law(win.light, of[0].checkpoints),
         counters=_means([run.counters for run in of]),
         seconds_per_1000={part: mean * 1000 / queries for part, mean in _means([run.seconds for run in of]).items()},
         labels=intervals({kind: sums.formula(per_label) for kind, sums in over_seeds(lambda run: run.labels).items()}),

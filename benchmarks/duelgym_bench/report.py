@@ -117,7 +117,7 @@ def _plain(value: object) -> object:
 
 
 def as_csv(summary: Summary) -> str:
-    """Return the curves as a long table: one line for each agent (or reference), quantity and checkpoint."""
+    """Return a long table: one line for each agent (or reference), quantity and checkpoint (none for areas and fits)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["agent", "quantity", "checkpoint", "mean", "low", "high", "seeds", "prompts"])
@@ -126,7 +126,26 @@ def as_csv(summary: Summary) -> str:
             at = interval[k] if interval.value.ndim else interval
             numbers = (repr(float(x)) for x in (at.value, at.low, at.high))
             writer.writerow([name, quantity, int(checkpoint), *numbers, summary.n_seeds, summary.n_prompts])
+    for name, quantity, of in _scalars(summary):
+        numbers = (repr(float(x)) for x in (of.value, of.low, of.high))
+        writer.writerow([name, quantity, "", *numbers, summary.n_seeds, summary.n_prompts])
     return text.getvalue()
+
+
+def _scalars(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
+    for agent in summary.agents:
+        yield agent.agent, "area", agent.area
+        yield agent.agent, "area_iqm", agent.area_iqm
+        if agent.fit is not None:
+            yield agent.agent, "fit_a", agent.fit.a
+            yield agent.agent, "fit_b", agent.fit.b
+        for k, threshold in enumerate(summary.thresholds):
+            yield agent.agent, f"profile_above_{threshold:.4f}", agent.profile[k]
+    for reference in summary.references:
+        yield reference.name, "area", reference.area
+    for difference in summary.differences:
+        yield f"{difference.agent} - {difference.against}", "area_difference", difference.area
+        yield f"{difference.agent} - {difference.against}", "probability_of_improvement", difference.improvement
 
 
 def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:

@@ -76,6 +76,7 @@ def tables(results: Results, summary: Summary, *, main: bool = False) -> tuple[T
     if not main:
         every += [
             _robust(results, summary),
+            _fits(summary),
             _common(summary),
             _uncertainty(results, summary),
             _accuracy(summary),
@@ -131,6 +132,28 @@ def _robust(results: Results, summary: Summary) -> Table:
         f"area than an independent one of {results.baseline}, .5 where neither is better.",
         ("agent", "interquartile mean", "probability of improvement"),
         rows,
+    )
+
+
+def _fits(summary: Summary) -> Table:
+    def number(interval: Interval) -> str:
+        value, low, high = (
+            f"{end:.3g}" if math.isfinite(end) else MISSING
+            for end in (float(interval.value), float(interval.low), float(interval.high))
+        )
+        return f"{value} [{low} {high}]"
+
+    return Table(
+        "Power law 1 - (labels / a)^-b / 2, fitted to the win rate",
+        "a: labels at which the fit is .5; b: the greater, the steeper; error: root mean square distance from what was measured. "
+        "Beyond the last label it is a guess, and too high where the oracle's ceiling is near. Without a row: curves that do not "
+        "rise.",
+        ("agent", "a", "b", "error"),
+        tuple(
+            (agent.agent, number(agent.fit.a), number(agent.fit.b), decimals(agent.fit.error))
+            for agent in summary.agents
+            if agent.fit is not None
+        ),
     )
 
 

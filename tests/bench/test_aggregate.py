@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duelgym_bench.aggregate import improvement, interquartile_mean, seed_areas
+from duelgym_bench.aggregate import improvement, interquartile_mean, profile, seed_areas
 from duelgym_bench.statistics import Draws, Interval, area, draw_resamples, mean_curve
 
 even = lambda n: np.full((1, n), 1 / n)  # noqa: E731
@@ -31,6 +31,23 @@ def test_improvement_by_hand():
     assert improvement(scores, others, even(3)) == pytest.approx([4.5 / 9])
     weights = np.array([[0.5, 0.25, 0.25]])
     assert improvement(scores, others, weights) == pytest.approx([0.5 * 0.25 + 0.25 * 0.75 + 0.25 * 0.75])
+
+
+def test_profile_by_hand():
+    scores = np.array([[0.1, 0.4, 0.4, 0.9], [0.1, 0.4, 0.4, 0.9]])
+    weights = np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.0, 0.25, 0.25]])
+    above = profile(scores, weights, np.array([0.0, 0.1, 0.4, 0.9]))
+    np.testing.assert_allclose(above, [[1, 0.75, 0.25, 0], [1, 0.5, 0.25, 0]])
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12), st.integers(0, 10**6))
+def test_a_profile_falls_and_has_the_mean_below_it(scores, seed):
+    """The area under a profile from a floor is the mean above that floor."""
+    weights = draw_resamples(["a"] * len(scores), {"a": 1}, 5, np.random.default_rng(seed)).light.seeds
+    rows, thresholds = np.broadcast_to(np.array([scores]), weights.shape), np.linspace(-5, 5, 2001)
+    above = profile(rows, weights, thresholds)
+    assert (np.diff(above, axis=1) <= 1e-12).all()
+    assert above.sum(axis=1) * (thresholds[1] - thresholds[0]) - 5 == pytest.approx(weights @ scores, abs=0.01)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=12), st.integers(0, 10**6))
