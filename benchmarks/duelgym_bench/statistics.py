@@ -91,6 +91,24 @@ def draw_resamples(
     )
 
 
+def draw_strata(
+    sizes: Sequence[int], n_resamples: int, rng: np.random.Generator, *, leave: int = 3
+) -> Float64[np.ndarray, "draws all_seeds"]:
+    """Draw the weights of seeds of several experiments, each experiment's from its own alone: the stratified bootstrap.
+
+    Args:
+        sizes: number of seeds of each experiment.
+        n_resamples: number of resamples, after a first row that weighs the seeds of an experiment equally.
+        rng: source of the draws.
+        leave: how many seeds fewer than there are each resample draws; see :func:`draw_resamples`.
+
+    Returns:
+        The experiments' weights side by side; each experiment's sum to one part in their number.
+    """
+    weights = [_weights(n, n_resamples, rng, leave=leave) for n in sizes]
+    return np.concatenate(weights, axis=1) / len(weights)
+
+
 def _weights(n: int, n_resamples: int, rng: np.random.Generator, *, leave: int) -> Float64[np.ndarray, "draws n"]:
     n_drawn = max(1, n - leave)
     counts = rng.multinomial(n_drawn, np.full(n, 1 / n), size=n_resamples)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
+from duelgym_bench.aggregate import improvement, interquartile_mean
 from duelgym_bench.curves import AgentSummary, Summary
 from duelgym_bench.report_tables import MISSING, Table, decimals, with_interval
+from duelgym_bench.statistics import Interval, draw_strata
+
+N_RESAMPLES = 2000
 
 
 def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | None) -> tuple[Table, ...]:
-    """Return tables of agents by experiments: areas, win rates at the budget, areas less the baseline's, and ceilings.
+    """Return tables of agents by experiments: areas, win rates at the budget, areas less the baseline's, all together, ceilings.
 
     Args:
         summaries: experiment -> its numbers.
@@ -47,7 +53,42 @@ def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | 
             "Same seeds, same prompts; intervals not corrected for their number",
             difference,
         ),
+        _together(summaries, baseline),
         _ceilings(summaries, apart),
+    )
+
+
+def _together(summaries: Mapping[str, Summary], baseline: str) -> Table:
+    """Return what all experiments say of the agents that are in all of them."""
+    areas = {
+        name: [agent.areas for summary in summaries.values() for agent in summary.agents if agent.agent == name]
+        for name in dict.fromkeys(agent.agent for summary in summaries.values() for agent in summary.agents)
+    }
+    areas = {name: of for name, of in areas.items() if len(of) == len(summaries)}
+    sizes = [summary.n_seeds for summary in summaries.values()]
+    weights = draw_strata(sizes, N_RESAMPLES, np.random.default_rng(0))
+    parts = np.split(weights * len(sizes), np.cumsum(sizes)[:-1], axis=1)
+
+    def middle(of: Sequence[np.ndarray]) -> Interval:
+        return Interval.of(interquartile_mean(np.broadcast_to(np.concatenate(of), weights.shape), weights))
+
+    def better(of: Sequence[np.ndarray]) -> Interval:
+        each = [
+            improvement(np.broadcast_to(own, part.shape), np.broadcast_to(base, part.shape), part)
+            for own, base, part in zip(of, areas[baseline], parts, strict=True)
+        ]
+        return Interval.of(np.mean(each, axis=0))
+
+    found = {name: (middle(of), better(of) if baseline in areas else None) for name, of in areas.items()}
+    return Table(
+        "All experiments together",
+        "Areas of single runs: interquartile mean over all seeds of all experiments; and how likely a run is to have a larger "
+        f"area than an independent one of {baseline} in the same experiment. Seeds resampled within each experiment.",
+        ("agent", "interquartile mean", "probability of improvement"),
+        tuple(
+            (name, with_interval(iqm), "" if name == baseline or over is None else with_interval(over))
+            for name, (iqm, over) in sorted(found.items(), key=lambda item: -float(item[1][0].value))
+        ),
     )
 
 

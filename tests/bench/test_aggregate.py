@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duelgym_bench.aggregate import improvement, interquartile_mean, profile, seed_areas
-from duelgym_bench.statistics import Draws, Interval, area, draw_resamples, mean_curve
+from duelgym_bench.statistics import Draws, Interval, area, draw_resamples, draw_strata, mean_curve
 
 even = lambda n: np.full((1, n), 1 / n)  # noqa: E731
 
@@ -95,3 +95,36 @@ def test_intervals_of_the_interquartile_mean_cover_it(draw, n):
         interval = Interval.of(interquartile_mean(rows, draws.seeds))
         covered += interval.low <= population <= interval.high
     assert 0.93 - 0.02 < covered / 1000 < 0.97 + 0.02
+
+
+ONE = "726 694 625 569 577 377 620 555 632 636 722 565 632 750 547 605 606 479 635 492"
+OTHER = "665 839 737 568 672 602 652 713 736 725 601 616 602 572 615 576 586 566 550 1067"
+THIRD = "364 374 353 419 432 444 344 395 369 513 462 309 465 450 414 456 459 400 436 376"
+one, other, third = (np.array([int(word) / 1000 for word in text.split()]) for text in (ONE, OTHER, THIRD))
+
+
+def test_agreement_with_an_independent_implementation():
+    """Values that rliable 1.2.0 gives for these scores; its intervals are percentiles of 50 000 resamples of all n."""
+
+    def interval(*scores):
+        weights = draw_strata([len(of) for of in scores], 20_000, np.random.default_rng(0), leave=0)
+        of = Interval.of(interquartile_mean(np.broadcast_to(np.concatenate(scores), weights.shape), weights))
+        return float(of.value), float(of.low), float(of.high)
+
+    assert interval(one) == pytest.approx((0.6066, 0.5717, 0.6428), abs=0.005)
+    assert interval(other) == pytest.approx((0.6324, 0.5950, 0.6840), abs=0.005)
+    assert interval(one, other, third) == pytest.approx((0.55877, 0.53903, 0.57847), abs=0.005)
+    assert improvement(one[None], other[None], even(20)) == pytest.approx([0.3925])
+    assert improvement(one[None, :10], other[None, :10], even(10)) == pytest.approx([0.22])
+    at = np.array([0.45, 0.55, 0.6, 0.65, 0.7, 0.8])
+    assert profile(one[None], even(20), at)[0] == pytest.approx([0.95, 0.8, 0.6, 0.2, 0.15, 0])
+    assert profile(other[None], even(20), at)[0] == pytest.approx([1, 0.95, 0.7, 0.45, 0.3, 0.1])
+
+
+def test_strata_are_drawn_apart():
+    weights = draw_strata([4, 10], 50, np.random.default_rng(0))
+    assert weights.shape == (51, 14)
+    assert weights[:, :4].sum(axis=1) == pytest.approx(0.5) and weights[:, 4:].sum(axis=1) == pytest.approx(0.5)
+    assert weights[0] == pytest.approx([1 / 8] * 4 + [1 / 20] * 10)
+    assert set(np.round(weights[1:, :4].ravel(), 9)) == {0.0, 0.5}  # one of four, three left out
+    assert draw_strata([5], 50, np.random.default_rng(0), leave=0)[1:].min() * 5 == pytest.approx(0)

@@ -19,6 +19,7 @@ from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import Table, as_markdown, as_text, decimals, format_ratio, tables
 from duelgym_bench.scored import References, Results, RunScores
 from duelgym_bench.statistics import area_weights
+from duelgym_bench.suite_report import suite_tables
 
 CHECKPOINTS = np.array([0, 32, 160, 640, 1280, 3200, 6400])
 AGENTS = {
@@ -369,3 +370,17 @@ def test_no_label_touches_another():
     assert places[0] >= 0
     assert places[-1] <= 100
     assert places[4] == 50
+
+
+def test_experiments_together_by_hand():
+    """Twice the same experiment says what it says alone; an agent that is not in both is left out."""
+    summary = summarise(simulated(), n_resamples=50)
+    less = dataclasses.replace(summary, agents=summary.agents[:-1])
+    tables_of = suite_tables({"a": summary, "b": less}, "passive", None)
+    rows = {row[0]: row[1:] for row in next(t for t in tables_of if t.title == "All experiments together").rows}
+    assert set(rows) == {agent.agent for agent in less.agents}
+    thompson = next(agent for agent in summary.agents if agent.agent == "thompson")
+    over = next(d for d in summary.differences if (d.agent, d.against) == ("thompson", "passive"))
+    assert rows["thompson"][0].startswith(f"{decimals(float(thompson.area_iqm.value))} [")
+    assert rows["thompson"][1].startswith(f"{decimals(float(over.improvement.value))} [")
+    assert rows["passive"][1] == ""
