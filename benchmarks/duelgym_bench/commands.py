@@ -160,8 +160,9 @@ def _jobs(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace, given: list[str]) -> int:
     """Score the runs of a directory or of a suite's, write the reports and print their tables; return 0."""
-    from duelgym_bench.curves_summary import check_against, summarise
+    from duelgym_bench.curves_summary import summarise
     from duelgym_bench.files import write_atomically
+    from duelgym_bench.paired import check_against
     from duelgym_bench.plan import load_plan
     from duelgym_bench.plots import intervals_note, save
     from duelgym_bench.report import markdown_tables, table_text, write_report
