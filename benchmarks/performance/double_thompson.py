@@ -2,53 +2,26 @@
 
     python benchmarks/performance/double_thompson.py --batches 1250
 
-1 250 batches of 32 are the 40 000 queries of a published run; the thirty of the default take seconds. One thread, random contexts, no environment. Only the dense layers' products count as useful operations (one
-multiplication and one addition each): the forward pass of every candidate in selection; forward, weight gradients
-and input gradients in training, without the input gradients of the first layer, which nobody needs; the prompt's
-part of the first layer once per prompt. All else (scaling, activations, Adam, the rule, the buffer) is overhead.
+1 250 batches of 32 are the 40 000 queries of a published run; the thirty of the default take seconds. One thread, random contexts, no
+environment. Which operations count as useful: see products.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
-import statistics
 import sys
 import time
 
 import numpy as np
 import torch
+from products import evaluating, matrix_product_rate, operations, training
 
 from duelgym.agent import Contexts
 from duelgym_agents.registry import AGENTS, make_agent
-from duelgym_agents.reward_models import NetworkSettings
 
 TARGET = 1 / 1.6  # a run within 1.6 times what its operations need
 MEMORY = 1e9  # bytes, of the whole process
-
-
-def matrix_product_rate() -> float:
-    """Return the float32 rate of a 2048 x 2048 x 2048 product, in operations per second (median of 7)."""
-    left, right = torch.rand(2048, 2048), torch.rand(2048, 2048)
-    seconds = []
-    for _ in range(7):
-        start = time.perf_counter()
-        left @ right
-        seconds.append(time.perf_counter() - start)
-    return 2 * 2048**3 / statistics.median(seconds)
-
-
-def useful_operations(settings: NetworkSettings, batch: int, n_candidates: int, dim: int) -> float:
-    """Return the operations of selecting for one batch and of the training that follows it."""
-    first, *others = settings.hidden_sizes
-    deeper = sum(a * b for a, b in zip(settings.hidden_sizes, [*others, 1], strict=True))
-
-    def forward(prompts: int, rows: int) -> tuple[int, int]:
-        return 2 * settings.n_particles * dim * first * (rows + prompts), 2 * settings.n_particles * deeper * rows
-
-    selection = sum(forward(batch, batch * n_candidates))
-    first_layer, other_layers = forward(settings.minibatch_size, 2 * settings.minibatch_size)
-    return selection + settings.steps * (2 * first_layer + 3 * other_layers)
 
 
 def measure(name: str, batch: int, n_candidates: int, dim: int, batches: int) -> float:
@@ -86,19 +59,20 @@ def main() -> None:
     torch.set_num_threads(1)
     shape = (options.batch, options.candidates, options.dim)
     name = "ee2024-double_thompson"
-    operations = useful_operations(AGENTS[name].settings, *shape)
+    settings, dims = AGENTS[name].settings, (options.dim, options.dim)
+    useful = operations(evaluating(settings, dims, options.batch, options.candidates) + training(settings, dims))
     repetitions = []
     for _ in range(options.repetitions):  # the two rates side by side, since a shared machine's speed drifts
         before = matrix_product_rate()
         seconds = measure(name, *shape, options.batches)
         peak = (before + matrix_product_rate()) / 2
-        repetitions.append((operations / seconds / peak, peak, seconds))
+        repetitions.append((useful / seconds / peak, peak, seconds))
     ratio, peak, seconds = sorted(repetitions)[len(repetitions) // 2]
     memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{name}: {options.batch} prompts x {options.candidates} candidates x {options.dim} features")
-    print(f"useful operations        {operations / 1e9:8.2f} GFLOP per batch")
+    print(f"useful operations        {useful / 1e9:8.2f} GFLOP per batch")
     print(f"matrix products          {peak / 1e9:8.1f} GFLOP/s")
-    print(f"selecting and training   {operations / seconds / 1e9:8.1f} GFLOP/s")
+    print(f"selecting and training   {useful / seconds / 1e9:8.1f} GFLOP/s")
     print(f"seconds per 1000 queries {1000 * seconds / options.batch:8.2f}")
     print(f"peak memory              {memory / 1e6:8.0f} MB of the process (wanted: under {MEMORY / 1e6:.0f})")
     spread = ", ".join(f"{each[0]:.2f}" for each in repetitions)
