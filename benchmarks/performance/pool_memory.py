@@ -3,7 +3,7 @@
     python benchmarks/performance/pool_memory.py [--out DIR]
 
 Target: less than 300 MB over 10 000 steps, each a random pair about a random prompt. The embeddings are a sparse file, zero but
-for a few rows, which must be read back as written: it takes next to no place, and the time of a step is without a disk's.
+for a few rows, which must be read back as written: all takes 160 MB on the disk, and the time of a step is without a disk's.
 What a pool keeps in memory whole (here its prompts' embeddings and its utilities) is read at the reset, before the first step.
 """
 

@@ -39,11 +39,15 @@ COMMON = "common learner"
 
 @dataclass(frozen=True)
 class Run:
-    """What one run spent, in seconds by part, and which products each part is made of."""
+    """What one run spent, in seconds by part, and which products each part is made of.
+
+    ``peaks`` is the peak memory of its process in MB, after a tenth of the queries and at the end.
+    """
 
     agent: str
     seconds: Mapping[str, float]
     products: Mapping[str, Products]
+    peaks: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,11 @@ def read_runs(plan: Plan, out: Path) -> list[Run]:
         directory = RunDirectory(out / "runs" / task.name)
         if not directory.finished():
             raise LogError(f"{directory.path} is not finished; run the same command again")
-        seconds = dict(json.loads(directory.timings.read_text().splitlines()[-1])["seconds"])
-        seconds[COMMON] = _modified(directory.common) - _modified(directory.timings)
-        runs.append(Run(task.agent, seconds, counted[task.agent, task.seed_index]))
+        lines = [json.loads(line) for line in directory.timings.read_text().splitlines()]
+        seconds = {**lines[-1]["seconds"], COMMON: _modified(directory.common) - _modified(directory.timings)}
+        tenth = next(line for line in lines if 10 * line["t"] >= plan.queries)
+        peaks = tenth["peak_rss_mb"], lines[-1]["peak_rss_mb"]
+        runs.append(Run(task.agent, seconds, counted[task.agent, task.seed_index], peaks))
     return runs
 
 
@@ -147,7 +153,11 @@ def report(plan: Plan, runs: list[Run], rates: Rates, *, jobs: int, wall: float,
     print(f"matrix products          {rates.square / 1e9:10.1f} GFLOP/s a process, {jobs} at once")
     print(f"the operations need      {needed:10.1f} s ({as_shaped:.1f} s at the rates of their own shapes)")
     print(f"wall time                {wall:10.1f} s")
-    print(f"ratio                    {wall / needed:10.2f} (wanted: {GOAL} or less)\n")
+    print(f"ratio                    {wall / needed:10.2f} (wanted: {GOAL} or less)")
+    growth, peak = max(end - tenth for tenth, end in (run.peaks for run in runs)), max(run.peaks[1] for run in runs)
+    print(
+        f"peak memory              {peak:10} MB a process; grew in the last nine tenths of a run by {growth} MB at most\n"
+    )
     print("| part | process seconds | share | its operations need | at the rates of their own shapes |")
     print("| --- | --- | --- | --- | --- |")
     spent = {part: sum(run.seconds[part] for run in runs) for part in parts}
@@ -155,8 +165,8 @@ def report(plan: Plan, runs: list[Run], rates: Rates, *, jobs: int, wall: float,
     spent["starting and waiting"] = jobs * wall - sum(spent.values())
     for part, seconds in spent.items():
         made = together(run.products.get(part, Counter()) for run in runs)
-        need = f"{rates.needed(made):.1f} | {rates.needed_as_shaped(made):.1f}" if made else " | "
-        print(f"| {part} | {seconds:.1f} | {seconds / (jobs * wall):.1%} | {need} |")
+        cells = f"{rates.needed(made):.1f} | {rates.needed_as_shaped(made):.1f}" if made else " | "
+        print(f"| {part} | {seconds:.1f} | {seconds / (jobs * wall):.1%} | {cells} |")
     print(f"\n| agent, seconds a run | {' | '.join(parts)} | together | its operations need |")
     print("| --- " * (len(parts) + 3) + "|")
     for agent in plan.agents:

@@ -147,8 +147,9 @@ def test_wall_time_is_divided_among_what_it_was_spent_on(suite, monkeypatch, cap
     plan, out = suite
     for task in plan.tasks():  # as if the command had taken 20 s, of which 2 to choose the common learner
         run = RunDirectory(out / "runs" / task.name)
-        own = {"t": 64, "seconds": {"select": 4.0, "simulate": 1.0, "learn": 2.0, "assess": 3.0}}
-        run.timings.write_text(json.dumps(own) + "\n")
+        seconds = {"select": 4.0, "simulate": 1.0, "learn": 2.0, "assess": 3.0}
+        lines = [{"t": t, "seconds": seconds, "peak_rss_mb": mb} for t, mb in ((0, 90), (32, 100), (64, 107))]
+        run.timings.write_text("".join(json.dumps(line) + "\n" for line in lines))
         for path, time in ((run.timings, 1010), (run.common, 1012), (run.done, 1020)):
             os.utime(path, (time, time))
     os.utime(out / "plan.json", (1000, 1000))
@@ -174,6 +175,7 @@ def test_wall_time_is_divided_among_what_it_was_spent_on(suite, monkeypatch, cap
     assert status == 0 and asked == [2]
     assert "the operations need             8.0 s (4.0 s at" in text
     assert "ratio                          2.50" in text  # 20 s where 16 s on two processes are needed
+    assert "107 MB a process; grew in the last nine tenths of a run by 7 MB" in text
     shares = dict(line.split(" | ")[0:3:2] for line in text.splitlines() if line.endswith("|") and "%" in line)
     assert shares == {
         "| select": "20.0%",
