@@ -1,6 +1,6 @@
 """What a query costs against the size of things: candidates, features, particles, batch, and the queries themselves.
 
-    python benchmarks/performance/cost.py [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/performance/cost.py [--quick]
 
 Whole runs of `ee2024-double_thompson` on `SyntheticDuel-v0` as the harness makes and times them, on one thread, with one size
 changed at a time: microseconds a query of selecting, simulating and learning, and milliseconds of an assessment (256 prompts
