@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from duelgym_agents.composed import RewardModelAgent
 from duelgym_agents.named import AGENTS, AgentSpec
 from duelgym_agents.policies.rule import LearnedPairs
 
-__all__ = ["AGENTS", "AgentSpec", "agent_factory", "composition", "make_agent"]
+__all__ = ["AGENTS", "AgentSpec", "agent_factory", "composition", "imported_factory", "make_agent"]
 
 _OTHERS = "; any composition: rule+reward_model; a trained policy: sb3:PATH; your own: package.module:factory"
 _TRAINED = "sb3:"
@@ -59,7 +61,7 @@ def agent_factory(name: str) -> AgentFactory:
         SpecificationError: if there is no such agent, module or factory, or if importing it fails.
     """
     spec = composition(name)
-    return _imported_factory(name) if spec is None else partial(_compose, spec)
+    return imported_factory("agent", name) if spec is None else partial(_compose, spec)
 
 
 def make_agent(
@@ -149,7 +151,16 @@ def _compose(
     return RewardModelAgent(model, rule, n_samples=of_network.n_samples, rng=rng, pessimism=pessimism)
 
 
-def _imported_factory(name: str) -> AgentFactory:
+def imported_factory(kind: str, name: str) -> Callable[..., Any]:
+    """Return what ``package.module:factory`` names, with the current directory on the import path.
+
+    Args:
+        kind: what the factory makes, such as ``"agent"``; begins what is said of an error.
+        name: of the module and, behind the colon, of a function or class in it.
+
+    Raises:
+        SpecificationError: if importing it fails, or it cannot be called.
+    """
     module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -157,9 +168,9 @@ def _imported_factory(name: str) -> AgentFactory:
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:
-        raise SpecificationError(f"agent {name!r} cannot be imported: {_one_line(error)}") from error
+        raise SpecificationError(f"{kind} {name!r} cannot be imported: {_one_line(error)}") from error
     if not callable(factory):
-        raise SpecificationError(f"agent {name!r} is not a function; write package.module:factory")
+        raise SpecificationError(f"{kind} {name!r} is not a function; write package.module:factory")
     return factory
 
 

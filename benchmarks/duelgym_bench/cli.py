@@ -63,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out the passive baseline's replica, which checks the ratio measure",
     )
+    run.add_argument(
+        "--track",
+        default="",
+        metavar="A,B",
+        help="show the runs while they go on, beside the JSON Lines in DIR/tracking: tensorboard, wandb, mlflow, or your own as "
+        "package.module:factory",
+    )
     run.set_defaults(call=commands.run)
     tune = subparsers.add_parser(
         "tune",

@@ -24,9 +24,11 @@ QUERIES, BATCH, RUN_SEEDS, TUNE_SEEDS = 6400, 32, 10, 3
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run a plan, or the plans of a suite; return 1 if a run failed."""
     from duelgym_bench.suite import load_suite, planned, resized, save_suite
+    from duelgym_bench.tracking import check_trackers
     from duelgym_bench.tuned import read_settings
 
-    jobs = _jobs(options)
+    jobs, track = _jobs(options), _names(options.track)
+    check_trackers(track)
     settings = None if options.settings is None else read_settings(options.settings)
     if options.suite is None:
         plans = {options.out: _plan(options, given, seeds=RUN_SEEDS)}
@@ -52,7 +54,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     }
     if options.suite is not None:
         save_suite(suite, options.out)
-    done = [_carry_out(plan, out, jobs=jobs) for out, plan in plans.items()]
+    done = [_carry_out(plan, out, jobs=jobs, track=track) for out, plan in plans.items()]
     print(f"report: duelgym-bench report {options.out}")
     return 0 if all(done) else 1
 
@@ -104,7 +106,7 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
     return replace(plan, title=title or plan.title)
 
 
-def _carry_out(plan: Plan, out: Path, *, jobs: int) -> bool:
+def _carry_out(plan: Plan, out: Path, *, jobs: int, track: tuple[str, ...]) -> bool:
     """Run what is not finished yet of a plan; return whether all of it is.
 
     Raises:
@@ -117,7 +119,7 @@ def _carry_out(plan: Plan, out: Path, *, jobs: int) -> bool:
     plan = save_plan(plan, out)
     started = time.monotonic()
     learner = CommonLearner.load(out) or tune_common_learner(plan, out)
-    failures = run_tasks(plan, out, learner, jobs=jobs)
+    failures = run_tasks(plan, out, learner, jobs=jobs, track=track)
     for failure in failures:
         print(f"duelgym-bench: error: {failure.task.name}: {failure.reason}", file=sys.stderr)
     if not failures:

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -42,7 +42,9 @@ class Failure:
     by_agent: bool
 
 
-def run_tasks(plan: Plan, out: Path, learner: CommonLearner | None, *, jobs: int) -> list[Failure]:
+def run_tasks(
+    plan: Plan, out: Path, learner: CommonLearner | None, *, jobs: int, track: Sequence[str] = ()
+) -> list[Failure]:
     """Run every task of a plan that is not finished; return the failures, while the others' runs go on.
 
     Args:
@@ -50,6 +52,7 @@ def run_tasks(plan: Plan, out: Path, learner: CommonLearner | None, *, jobs: int
         out: directory of all runs.
         learner: the common learner; None in tuning, which does without.
         jobs: number of processes, each with one thread.
+        track: names of trackers, which show the runs while they go on.
 
     Raises:
         LogError: if a process is killed, which ends the others too; or if another command is writing to ``out``.
@@ -68,7 +71,7 @@ def run_tasks(plan: Plan, out: Path, learner: CommonLearner | None, *, jobs: int
             return []
         told = multiprocessing.get_context("spawn").Queue()
         with alone(out), workers(min(jobs, len(waiting)), told) as pool:
-            return _collect(pool, plan, waiting, out, learner, told, bar.update)
+            return _collect(pool, plan, waiting, out, learner, told, bar.update, track)
 
 
 @contextlib.contextmanager
@@ -117,8 +120,9 @@ def _collect(
     learner: CommonLearner | None,
     told: Any,
     advance: Callable[[int], object],
+    track: Sequence[str],
 ) -> list[Failure]:
-    pending: set[Future[Failure | None]] = {pool.submit(_work, plan, task, out, learner) for task in waiting}
+    pending: set[Future[Failure | None]] = {pool.submit(_work, plan, task, out, learner, track) for task in waiting}
     failures: list[Failure] = []
     while pending:
         finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -161,10 +165,10 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner | None) -> Failure | None:
+def _work(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, track: Sequence[str]) -> Failure | None:
     """Run one task; return None, or why it failed."""
     try:
-        run_task(plan, task, out, learner, _told.put)
+        run_task(plan, task, out, learner, _told.put, track)
     except DuelgymError as error:
         return Failure(task, str(error), by_agent=isinstance(error, SpecificationError))
     except (Exception, SystemExit) as error:  # whatever an agent of somebody else's does, the others' runs go on

@@ -8,7 +8,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,21 @@ from duelgym_bench.common import CommonLearner, write_common_curve
 from duelgym_bench.files import write_atomically
 from duelgym_bench.plan import Plan, Task, derived_seed, make_agent
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
+from duelgym_bench.tracking import Tracking, live_scores
 from duelgym_bench.uncertainty import HeldOutDuels
 
 ASSESSMENT_CHUNK = 64
 PARTS = ("select", "simulate", "learn", "assess")
 
 
-def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, progress: Callable[[int], None]) -> None:
+def run_task(
+    plan: Plan,
+    task: Task,
+    out: Path,
+    learner: CommonLearner | None,
+    progress: Callable[[int], None],
+    track: Sequence[str] = (),
+) -> None:
     """Run one agent on one seed, from the start or from where it stopped.
 
     A run that was stopped goes on from its last checkpoint (or from the start, for an agent without ``state_dict``):
@@ -46,6 +54,7 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, p
         out: directory of all runs.
         learner: the common learner; None in tuning, which does without.
         progress: is told how many queries have been answered since it was last told.
+        track: names of trackers, which show each checkpoint while the run goes on.
 
     Raises:
         DuelgymError: in one line, if the agent fails or the log does not agree.
@@ -56,6 +65,7 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, p
         return
     problem = plan.problem(task.seed_index)
     agent = make_agent(plan, task, problem)
+    resumed = directory.path.exists()
     directory.path.mkdir(parents=True, exist_ok=True)
     env: Any = gym.make_vec(
         plan.env,
@@ -65,12 +75,13 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, p
         text=bool(getattr(agent, "needs_texts", False)),
         **plan.problem_kwargs(task.seed_index),
     ).unwrapped
-    loop = _Run(plan, task, directory, env, agent, progress)
-    try:
-        loop.run()
-    finally:
-        loop.close()
-        env.close()
+    with Tracking(track, plan, task, out, resumed=resumed) as tracking:
+        loop = _Run(plan, task, directory, env, agent, progress, tracking)
+        try:
+            loop.run()
+        finally:
+            loop.close()
+            env.close()
     if learner is not None:
         write_common_curve(plan, task.seed_index, directory, learner)
     directory.finish(tuning=plan.tuning)
@@ -78,10 +89,17 @@ def run_task(plan: Plan, task: Task, out: Path, learner: CommonLearner | None, p
 
 class _Run:
     def __init__(
-        self, plan: Plan, task: Task, directory: RunDirectory, env: Any, agent: Any, progress: Callable[[int], None]
+        self,
+        plan: Plan,
+        task: Task,
+        directory: RunDirectory,
+        env: Any,
+        agent: Any,
+        progress: Callable[[int], None],
+        tracking: Tracking,
     ) -> None:
         self.plan, self.task, self.directory, self.env, self.agent = plan, task, directory, env, agent
-        self.progress = progress
+        self.progress, self.tracking = progress, tracking
         seed = plan.env_seed(task.seed_index)
         self.observation, _ = env.reset(seed=seed)
         header = header_of(
@@ -89,9 +107,9 @@ class _Run:
         )
         self.queries = QueryWriter(directory.queries, header, env.problem)
         self.recommendations = MemberLog(directory.recommendations)
-        held_out = env.session.assessment()
-        self.held_out: Questions = held_out.questions
-        self.duels = self._held_out_duels(held_out)
+        self.judged: Judged = env.session.assessment()
+        self.held_out: Questions = self.judged.questions
+        self.duels = self._held_out_duels()
         self.recommendations.write(recommendation_header(self.held_out.prompt_ids.tolist()))
         self.seconds = dict.fromkeys(PARTS, 0.0)
 
@@ -139,7 +157,7 @@ class _Run:
 
     def _assess(self, t: int) -> None:
         started = time.perf_counter()
-        generator, chosen = self.env.problem.generator, []
+        generator, positions = self.env.problem.generator, []
         with self._blamed("copying it for assessment"):
             fork = copy.deepcopy(self.agent)  # what assessing changes is thrown away: other checkpoints, same queries
         for start in range(0, len(self.held_out), ASSESSMENT_CHUNK):
@@ -156,8 +174,10 @@ class _Run:
                 raise SpecificationError(
                     f"{self._who()}: recommend() must return {len(part)} positions from 0 to {generator.n_candidates - 1}"
                 )
-            chosen.append(np.take_along_axis(part.candidate_ids, best[:, None], axis=1)[:, 0])
-        self.recommendations.write(recommendation_line(t, np.concatenate(chosen).tolist()))
+            positions.append(best)
+        recommended = np.concatenate(positions)
+        chosen = np.take_along_axis(self.held_out.candidate_ids, recommended[:, None], axis=1)[:, 0]
+        self.recommendations.write(recommendation_line(t, chosen.tolist()))
         reported = self._held_out_scores(fork, t)
         self.seconds["assess"] += time.perf_counter() - started
         with self._blamed("counters()"):
@@ -172,15 +192,16 @@ class _Run:
                 },
                 default=float,  # numpy's numbers
             )
+        self.tracking.log({**json.loads(line), **live_scores(self.judged, recommended)})
         with self.directory.timings.open("a") as file:
             file.write(line + "\n")
 
-    def _held_out_duels(self, held_out: Judged) -> HeldOutDuels | None:
+    def _held_out_duels(self) -> HeldOutDuels | None:
         if self.plan.tuning or not hasattr(self.agent, "sample_utilities"):
             return None
         rng = np.random.default_rng(derived_seed("held-out duels", self.plan.env, self.task.seed_index))
         texts = bool(getattr(self.agent, "needs_texts", False))
-        return HeldOutDuels.drawn(held_out, self.env.problem.generator, rng, texts=texts)
+        return HeldOutDuels.drawn(self.judged, self.env.problem.generator, rng, texts=texts)
 
     def _held_out_scores(self, fork: Any, t: int) -> dict[str, dict[str, float]]:
         if self.duels is None:
