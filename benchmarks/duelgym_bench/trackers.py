@@ -28,7 +28,12 @@ _WANDB = {
     "WANDB_INIT_TIMEOUT": "30",
     "WANDB_FINISH_TIMEOUT": "60",
 }
-"""Its settings where the environment has none: quiet, and no run waits long for a network that is not there (seconds)."""
+_MLFLOW = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+"""Their settings where the environment has none: quiet, and no run waits minutes (seconds) for what does not answer."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,7 @@ class WeightsAndBiases:
     """A run of Weights & Biases, as its own environment variables say: ``WANDB_MODE``, ``WANDB_DIR`` and so on."""
 
     def __init__(self, run: TrackedRun) -> None:
-        for name, value in _WANDB.items():
-            os.environ.setdefault(name, value)
+        _preset(_WANDB)
         import wandb
 
         self.run = wandb.init(
@@ -139,7 +143,7 @@ class MLflow:
     """A run of MLflow, at ``MLFLOW_TRACKING_URI`` or else in plain files."""
 
     def __init__(self, run: TrackedRun) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import
+        _preset(_MLFLOW)
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if uri is None:
             os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # a database needs more packages than the client brings
@@ -171,6 +175,12 @@ class MLflow:
         self.client.set_terminated(self.id, status="FINISHED" if finished else "FAILED")
 
 
+def _preset(settings: Mapping[str, str]) -> None:
+    """Set environment variables that are not set; those packages read them when they are first imported."""
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
 def _same_id(run: TrackedRun, made: Callable[[], str]) -> str:
     """Return the id that a tracked run has since it began; a new run's is written beside the tracker's files."""
     path = run.directory / f"{run.name}.id"
@@ -183,7 +193,7 @@ def _same_id(run: TrackedRun, made: Callable[[], str]) -> str:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield query count and text of every line of a JSON Lines file that a kill did not tear."""
-    for line in path.read_text().splitlines(keepends=True) if path.exists() else ():
+    for line in path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else ():
         with contextlib.suppress(ValueError, LookupError, TypeError):
             t = int(json.loads(line)["t"])
             if line.endswith("\n"):

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,14 +82,16 @@ class Tracking:
 
     def __init__(self, names: Sequence[str], plan: Plan, task: Task, out: Path, *, resumed: bool) -> None:
         folder = out / "tracking"
-        self.name = task.name
-        self.after = JsonLines.last(folder / JSON_LINES / f"{task.name}.jsonl") if resumed else -1
+        self.name, self.after = task.name, -1
         self.trackers: dict[str, Tracker] = {}
-        for name in (*names, JSON_LINES):  # JSON Lines last: what they hold, the others were told
-            directory = folder / name.replace(":", "+")
-            run = TrackedRun(plan.title or "duelgym", task.agent, task.name, _config(plan, task), directory, self.after)
-            if name not in _not_starting:
-                self._start(name, run)
+        if resumed:
+            with self._guarded(JSON_LINES):
+                self.after = JsonLines.last(folder / JSON_LINES / f"{task.name}.jsonl")
+        run = TrackedRun(plan.title or "duelgym", task.agent, task.name, _config(plan, task), folder, self.after)
+        for name in names:
+            if name not in _not_starting and not self._started(name, run):
+                _not_starting.add(name)
+        self._started(JSON_LINES, run)  # the last to be told: what its file holds, the others were told
 
     def __enter__(self) -> Tracking:
         return self
@@ -114,17 +117,19 @@ class Tracking:
             with self._guarded(name):
                 tracker.log(record["t"], dict(values))
 
-    def _start(self, name: str, run: TrackedRun) -> None:
+    def _started(self, name: str, run: TrackedRun) -> bool:
+        """Start a tracker, in its folder of the run's directory; return whether it did."""
         with self._guarded(name):
-            run.directory.mkdir(parents=True, exist_ok=True)
-            tracker = JsonLines(run) if name == JSON_LINES else factory_of(name)(run)
+            directory = run.directory / name.replace(":", "+")
+            directory.mkdir(parents=True, exist_ok=True)
+            factory = JsonLines if name == JSON_LINES else factory_of(name)
+            tracker = factory(replace(run, directory=directory))
             if not isinstance(tracker, Tracker):
                 raise SpecificationError(
                     f"its factory gave a {type(tracker).__name__}; a tracker has the methods log and close"
                 )
             self.trackers[name] = tracker
-            return
-        _not_starting.add(name)
+        return name in self.trackers
 
     @contextlib.contextmanager
     def _guarded(self, name: str) -> Iterator[None]:
@@ -133,13 +138,9 @@ class Tracking:
             yield
         except (Exception, SystemExit) as error:
             self.trackers.pop(name, None)
-            reason = " ".join(str(error).split())
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             _log.warning(
-                "duelgym-bench: warning: %s: tracker %r is switched off, and the run goes on: %s: %s",
-                self.name,
-                name,
-                type(error).__name__,
-                reason,
+                "duelgym-bench: warning: %s: tracker %r is switched off, and runs go on: %s", self.name, name, reason
             )
 
 

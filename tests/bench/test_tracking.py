@@ -232,13 +232,15 @@ def test_a_tracker_that_fails_is_switched_off_in_one_line_and_the_run_goes_on(
     assert logs(tmp_path) == logs(plain)
 
 
-def test_json_lines_that_cannot_be_written_change_nothing(plain, tmp_path, caplog):
-    (tmp_path / "out").mkdir()
-    save_plan(plan_of(), tmp_path / "out")
-    (tmp_path / "out" / "tracking").write_text("in the way")
-    run(tmp_path / "out")
-    assert [record.getMessage().count("'jsonl' is switched off") for record in caplog.records] == [1]
-    assert logs(tmp_path / "out") == logs(plain)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_json_lines_that_cannot_be_written_change_nothing(plain, tmp_path, caplog, resumed):
+    name = Task(AGENT, 0).name
+    (tmp_path / "tracking" / "jsonl" / f"{name}.jsonl").mkdir(parents=True)
+    if resumed:
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    run_task(plan_of(), Task(AGENT, 0), tmp_path, CommonLearner("interaction", 1.0, ""), lambda queries: None)
+    assert caplog.records and all("'jsonl' is switched off" in record.getMessage() for record in caplog.records)
+    assert logs(tmp_path) == logs(plain)
 
 
 def test_a_tracker_that_did_not_start_is_not_waited_for_again(tmp_path, caplog):
@@ -269,7 +271,7 @@ def test_a_run_whose_directory_was_deleted_is_a_new_one(tmp_path):
 
 @given(
     stops=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=5),
-    torn=st.sampled_from(["", '{"t": 1', "{}\n"]),
+    torn=st.sampled_from([b"", b'{"t": 1', b"{}\n", b"\x00\xff\n"]),
 )
 def test_however_often_a_run_stops_each_checkpoint_is_told_once_and_in_order(tmp_path_factory, stops, torn):
     """Each process goes on from some checkpoint that is logged, repeats those behind it, and is stopped or finishes."""
@@ -283,7 +285,7 @@ def test_however_often_a_run_stops_each_checkpoint_is_told_once_and_in_order(tmp
             told.log({"t": t, "process": {"start": start}, "text": "left out"})
         reached = max(reached, stop)
         if reached < len(CHECKPOINTS):
-            with file.open("a") as log:
+            with file.open("ab") as log:
                 log.write(torn)
     assert [line["t"] for line in lines(file)] == [*CHECKPOINTS]
     assert all(line.keys() == {"t", "process/start"} for line in lines(file))

@@ -61,12 +61,12 @@ def _tune(out, *more, agents=AGENTS_TUNED):
     return cli.main(_arguments("tune", agents, out, "--configurations", 3, *more))
 
 
-def _here(plan, out, learner, *, jobs):
+def _here(plan, out, learner, *, jobs, track=()):
     """Stand in for the executor: run all that is not finished in this process, and gather what agents fail with."""
     failures = []
     for task in plan.tasks():
         try:
-            run_task(plan, task, out, learner, lambda queries: None)
+            run_task(plan, task, out, learner, lambda queries: None, track)
         except SpecificationError as error:
             failures.append(Failure(task, str(error), by_agent=True))
     return failures
