@@ -174,7 +174,7 @@ class _Run:
                 raise SpecificationError(
                     f"{self._who()}: recommend() must return {len(part)} positions from 0 to {generator.n_candidates - 1}"
                 )
-            positions.append(best)
+            positions.append(best.astype(np.int64))
         recommended = np.concatenate(positions)
         chosen = np.take_along_axis(self.held_out.candidate_ids, recommended[:, None], axis=1)[:, 0]
         self.recommendations.write(recommendation_line(t, chosen.tolist()))
