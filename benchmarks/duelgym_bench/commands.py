@@ -163,15 +163,14 @@ def _jobs(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace, given: list[str]) -> int:
     """Score the runs of a directory or of a suite's, write the reports and print their tables; return 0."""
     from duelgym_bench.curves_summary import summarise
-    from duelgym_bench.files import write_atomically
     from duelgym_bench.paired import check_against
     from duelgym_bench.plan import load_plan
-    from duelgym_bench.plots import intervals_note, save
+    from duelgym_bench.plots import intervals_note
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.report_tables import as_markdown, as_text, printable
     from duelgym_bench.scores import score
     from duelgym_bench.suite import saved_suite
-    from duelgym_bench.suite_plots import draw_suite
+    from duelgym_bench.suite_page import write_suite
     from duelgym_bench.suite_report import suite_tables
 
     jobs, against = _jobs(options), _names(options.against)
@@ -190,12 +189,7 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
         print(
             f"{printable(suite.title)}  ({results.tuned_mark})\n{printable(suite.about)}\n{intervals_note(summary)}\n"
         )
-        drawn = draw_suite(
-            suite, summaries, results.baseline, f"{results.tuned_mark.capitalize()}. {intervals_note(summary)}"
-        )
-        for kind in ("svg", "png"):
-            pages.append(options.dir / f"suite.{kind}")
-            write_atomically(pages[-1], save(drawn, kind))
+        pages.extend(write_suite(suite, summaries, results, options.dir))
         for table in suite_tables(summaries, results.baseline, suite.varies):
             print(as_markdown(table) if options.markdown else as_text(table))
     print("", *(f"report: {page}" for page in pages), sep="\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +21,10 @@ from duelgym_bench.report_tables import cut, decimals, printable
 from duelgym_bench.statistics import Interval
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
     from duelgym_bench.scored import Results
@@ -124,15 +126,18 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
         keep = (summary.checkpoints > 0) | shown.from_zero
-        x = _positions(summary)[keep]
+        x = positions(summary)[keep]
         styles = agent_styles([agent.agent for agent in summary.agents], results.baseline)
+        known = agent_numbers(list(styles), results.baseline)
+        numbers = {name: known[name] for name in names}
         handles: list[tuple[Line2D, str]] = []
         for name in names:
             curve = shown.curves[name]
             colour, dash, width = styles[name]
-            axes.fill_between(x, curve.low[keep], curve.high[keep], color=colour, alpha=0.11, linewidth=0)
+            band = axes.fill_between(x, curve.low[keep], curve.high[keep], color=colour, alpha=0.11, linewidth=0)
             marker = "o" if len(x) == 1 else None
             (line,) = axes.plot(x, curve.value[keep], color=colour, linestyle=dash, linewidth=width, marker=marker)
+            mark_as_of(numbers[name], band=band, line=line)
             handles.append((line, f"{_short(name)} {decimals(float(curve.value[-1]))}"))
         _frame(axes, shown, summary, narrow, keep)
         handles += _references(axes, shown)
@@ -140,7 +145,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         if narrow:
             below = 0.143 * n_lines + 0.65
             figure.subplots_adjust(left=0.175, right=0.97, top=1 - 0.62 / height, bottom=below / height)
-            figure.legend(
+            legend = figure.legend(
                 [line for line, _ in handles],
                 [text for _, text in handles],
                 loc="lower left",
@@ -149,6 +154,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
                 labelspacing=0.25,
                 handlelength=3.2,
             )
+            mark_legend(legend, numbers.values())
             figure.text(0.02, 1 - 0.2 / height, cut(title, 44), fontsize=9.5, weight="bold")
             figure.text(0.02, 1 - 0.4 / height, cut(shown.heading, 60), fontsize=7.5)
         else:
@@ -157,8 +163,8 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
             figure.subplots_adjust(
                 left=0.075, right=right, top=1 - 0.5 / height, bottom=(0.85 if form == "file" else 0.5) / height
             )
-            _label_ends(axes, shown, handles, names)
-            figure.text(0.012, 1 - 0.27 / height, cut(f"{title}: {shown.heading}", 110), fontsize=11, weight="bold")
+            _label_ends(axes, shown, handles, numbers)
+            figure.text(0.012, 1 - 0.27 / height, cut(f"{title}: {shown.heading}", 100), fontsize=11, weight="bold")
             if form == "file":
                 figure.text(0.012, 0.13 / height, caption(results, summary), fontsize=8, color=MUTED)
     return figure
@@ -175,7 +181,7 @@ def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
     return buffer.getvalue()
 
 
-def _positions(summary: Summary) -> Float64[np.ndarray, " checkpoints"]:
+def positions(summary: Summary) -> Float64[np.ndarray, " checkpoints"]:
     """Return where checkpoints stand on the axis: no label at all stands at half the first number of labels."""
     positive = summary.checkpoints[summary.checkpoints > 0]
     return np.where(summary.checkpoints > 0, summary.checkpoints, positive[0] / 2 if len(positive) else 1.0)
@@ -188,6 +194,23 @@ def agent_styles(agents: Sequence[str], baseline: str) -> dict[str, tuple[str, A
         dash = DASHES[(k + k // len(COLOURS)) % len(DASHES)]
         styles[name] = (COLOURS[k % len(COLOURS)], dash, 1.8)
     return styles
+
+
+def agent_numbers(agents: Sequence[str], baseline: str) -> dict[str, int]:
+    """Return the number by which an SVG and a page know each agent: its place in :func:`agent_styles`."""
+    return {name: number for number, name in enumerate(agent_styles(agents, baseline))}
+
+
+def mark_as_of(agent: int, **parts: Artist) -> None:
+    """Name artists, in the SVG, as parts of the curve of the agent of that number."""
+    for part, artist in parts.items():
+        artist.set_gid(f"agent{agent}-{part}")
+
+
+def mark_legend(legend: Legend, agents: Iterable[int]) -> None:
+    """Do so with the first entries of a legend, given whose they are."""
+    for agent, key, text in zip(agents, legend.get_lines(), legend.get_texts(), strict=False):
+        mark_as_of(agent, key=key, text=text)
 
 
 @contextlib.contextmanager
@@ -205,7 +228,7 @@ def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: Boo
     """Set the axes: log labels with a place for none, and a range that the curves fill."""
     from matplotlib.ticker import MaxNLocator
 
-    x = _positions(summary)[keep]
+    x = positions(summary)[keep]
     axes.set_xscale("log")
     axes.set_xlim((x[0], x[-1]) if len(x) > 1 else (x[0] / 2, x[0] * 2))
     steps = (1,) if narrow and x[-1] / x[0] > 100 else (1, 3) if narrow or x[-1] / x[0] > 3000 else (1, 2, 5)
@@ -247,11 +270,11 @@ def _references(axes: Axes, shown: Picture) -> list[tuple[Line2D, str]]:
     return [(line, text) for _, line, text in sorted(drawn, key=lambda item: -item[0])]
 
 
-def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]], names: Sequence[str]) -> None:
+def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]], numbers: Mapping[str, int]) -> None:
     """Write each line's label beside its end, moved apart where labels would touch, with a thread back to the line."""
     points = axes.bbox.height * 72 / axes.figure.dpi
     low, high = axes.get_ylim()
-    ends = [float(shown.curves[name].value[-1]) for name in names]
+    ends = [float(shown.curves[name].value[-1]) for name in numbers]
     ends += sorted(shown.references.values(), reverse=True)
     wanted = np.clip((np.array(ends) - low) / (high - low), 0, 1) * points
     order = np.argsort(wanted, kind="stable")
@@ -260,11 +283,15 @@ def _label_ends(axes: Axes, shown: Picture, handles: Sequence[tuple[Line2D, str]
     for k, (line, text) in enumerate(handles):
         colour = line.get_color()
         heights = [wanted[k] / points, places[k] / points]
-        axes.plot([1.0, 1.025], heights, transform=axes.transAxes, color=colour, linewidth=0.7, clip_on=False)
-        style = "normal" if k < len(names) else "italic"
-        axes.text(
+        (thread,) = axes.plot(
+            [1.0, 1.025], heights, transform=axes.transAxes, color=colour, linewidth=0.7, clip_on=False
+        )
+        style = "normal" if k < len(numbers) else "italic"
+        label = axes.text(
             1.03, heights[1], text, transform=axes.transAxes, va="center", fontsize=8.5, color=colour, style=style
         )
+        if k < len(numbers):
+            mark_as_of(list(numbers.values())[k], thread=thread, label=label)
 
 
 def spread(wanted: Float64[np.ndarray, " labels"], gap: float, length: float) -> Float64[np.ndarray, " labels"]:

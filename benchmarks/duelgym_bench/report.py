@@ -18,6 +18,7 @@ from duelgym_bench.curves import Summary
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.files import write_atomically
 from duelgym_bench.page import page
+from duelgym_bench.page_pictures import Plot, plot
 from duelgym_bench.plots import PictureName, caption, draw, picture, save
 from duelgym_bench.report_tables import WIDTH, as_markdown, as_text, printable, tables
 from duelgym_bench.scored import Results
@@ -53,7 +54,7 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
     """
     summary = summary or summarise(results)
     out.mkdir(parents=True, exist_ok=True)
-    inline: list[tuple[str, str, str]] = []
+    inline: list[Plot] = []
     paths: dict[str, tuple[Path, Path]] = {}
     for name in PICTURES:
         files = out / f"{name}.svg", out / f"{name}.png"
@@ -67,9 +68,8 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
         write_atomically(files[0], save(figure, "svg"))
         write_atomically(files[1], save(figure, "png"))
         paths[name] = files
-        wide, narrow = (save(draw(shown, results, summary, form), "svg").decode() for form in ("wide", "narrow"))
-        inline.append((shown.heading, wide, narrow))
-    html = page(results, tables(results, summary), inline, caption(results, summary))
+        inline.append(plot(shown, results, summary))
+    html = page(results, summary, tables(results, summary), inline)
     written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
     write_atomically(written.json, as_json(results, summary))
     write_atomically(written.csv, as_csv(summary))

@@ -11,6 +11,8 @@ from jaxtyping import Float64, Int64
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from duelgym_bench.duels import Duel
+
 
 @dataclass(frozen=True)
 class RunScores:
@@ -39,6 +41,7 @@ class RunScores:
             reports it; empty where it does not.
         accuracy: of the reward model at each checkpoint, in [0, 1], on ``"random"`` pairs and of the ``"best"`` against the
             rest, as the run reports it; empty where it does not.
+        duels: queries to look at, in order; only of the first seed.
     """
 
     agent: str
@@ -57,6 +60,7 @@ class RunScores:
     labels: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
     excess_nll: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
     accuracy: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
+    duels: tuple[Duel, ...] = ()
 
 
 @dataclass(frozen=True)

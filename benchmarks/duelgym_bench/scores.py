@@ -19,6 +19,7 @@ from duelgym.metrics import Judged, binary_entropy
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
 from duelgym_agents.registry import composition
+from duelgym_bench.duels import Duel, duels_of
 from duelgym_bench.executor import workers
 from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
@@ -98,10 +99,13 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     session = begin(log.header, problem)
     held_out = session.assessment()
     tables = outcome_tables(held_out, problem)
-    batches = []
+    batches: list[tuple[Float64[np.ndarray, "batch 2"], Float64[np.ndarray, " batch"]]] = []
+    duels: list[Duel] = []
     for start, asked in replayed(log, problem, session, str(directory.queries)):
         pairs = log.pairs[start : start + plan.batch]
         batches.append((asked.regrets(pairs), asked.probability(pairs[:, 0], pairs[:, 1])))
+        if task.seed_index == 0:
+            duels.extend(duels_of(asked, log, start, problem.generator))
     regrets, p = (np.concatenate(of) for of in zip(*batches, strict=True))
     checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
     chosen = recommended_positions(directory.recommendations, held_out, plan)
@@ -129,6 +133,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         labels=summed({"gap": np.abs(p - 0.5), "bits": 1 - binary_entropy(np.clip(p, 0, 1))}),
         excess_nll=_curves(directory, plan, "excess_nll", KINDS),
         accuracy=_curves(directory, plan, "accuracy", ACCURACIES),
+        duels=tuple(duels),
     )
 
 

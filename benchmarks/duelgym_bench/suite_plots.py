@@ -7,81 +7,158 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duelgym_bench.curves import is_replica
-from duelgym_bench.plots import GRID, MUTED, agent_styles, styled
+from duelgym_bench.plots import GRID, MUTED, agent_numbers, agent_styles, mark_as_of, mark_legend, styled
 from duelgym_bench.report_tables import cut, printable
+from duelgym_bench.statistics import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from duelgym_bench.curves import Summary
+    from duelgym_bench.plots import Form
     from duelgym_bench.suite import SavedSuite
 
+MEASURE = "area under win rate (0 = .5, 1 = the oracle)"
 
-def draw_suite(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: str, caption: str) -> Figure:
+
+def suite_agents(summaries: Mapping[str, Summary], baseline: str) -> list[str]:
+    """Return the agents of all experiments in order of first appearance, without replicas of the baseline."""
+    agents = dict.fromkeys(agent.agent for summary in summaries.values() for agent in summary.agents)
+    return [agent for agent in agents if not is_replica(agent, baseline)]
+
+
+def areas(summaries: Mapping[str, Summary], agent: str) -> Interval:
+    """Return an agent's areas over the experiments; NaN where it did not run."""
+    found = [
+        next((each.area for each in summary.agents if each.agent == agent), None) for summary in summaries.values()
+    ]
+    return Interval(
+        *(
+            np.array([np.nan if area is None else float(getattr(area, end)) for area in found])
+            for end in ("value", "low", "high")
+        )
+    )
+
+
+def varied_numbers(suite: SavedSuite, summaries: Mapping[str, Summary]) -> list[float] | None:
+    """Return the numbers that the experiments vary; None where they differ otherwise."""
+    values = [suite.values[name] for name in summaries]
+    found = [float(value) for value in values if isinstance(value, int | float)]
+    return found if len(found) == len(values) else None
+
+
+def draw_suite(
+    suite: SavedSuite, summaries: Mapping[str, Summary], baseline: str, caption: str, form: Form = "file"
+) -> Figure:
     """Draw areas with their 95 % intervals: lines over the values where a suite varies a number, else marks in rows.
 
     Args:
         suite: title and values.
         summaries: experiment -> its numbers.
         baseline: the passive agent, drawn in ink; its replicas are left out.
-        caption: printed below.
+        caption: printed below in the form for a file.
+        form: wide with a legend beside, or narrow with the legend below.
     """
     from matplotlib.figure import Figure
 
-    agents = list(dict.fromkeys(agent.agent for summary in summaries.values() for agent in summary.agents))
-    agents = [agent for agent in agents if not is_replica(agent, baseline)]
-    values = [suite.values[name] for name in summaries]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    lines = len(numbers) == len(values)
-    styles = agent_styles(agents, baseline)
+    agents, narrow = suite_agents(summaries, baseline), form == "narrow"
+    values = varied_numbers(suite, summaries)
+    inside = (2.5 if narrow else 4.05) if values is not None else 0.25 + 0.16 * len(summaries) * (len(agents) + 1)
+    above, below = (0.4, 0.143 * len(agents) + 0.65) if narrow else (0.5, 0.85 if form == "file" else 0.5)
+    height = above + inside + below
     with styled():
-        height = 5.4 if lines else 1.6 + 0.16 * len(summaries) * (len(agents) + 1)
-        figure = Figure(figsize=(9.6, height))
+        figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
-        for k, agent in enumerate(agents):
-            here = [
-                (place, each.area)
-                for place, summary in enumerate(summaries.values())
-                for each in summary.agents
-                if each.agent == agent
-            ]
-            at = np.array([place for place, _ in here])
-            area, low, high = (
-                np.array([float(getattr(of, end)) for _, of in here]) for end in ("value", "low", "high")
-            )
-            colour, dash, _ = styles[agent]
-            label = cut(printable(agent), 30)
-            if lines:
-                x = np.array(numbers)[at]
-                axes.fill_between(x, low, high, color=colour, alpha=0.11, linewidth=0)
-                axes.plot(x, area, color=colour, linestyle=dash, marker="o", markersize=3.5, label=label)
-            else:
-                y = at + (k - (len(agents) - 1) / 2) / (len(agents) + 1)
-                axes.hlines(y, low, high, color=colour, linewidth=1.4)
-                marker = "Dos^vPX*h"[list(styles).index(agent) % 9]
-                axes.plot(area, y, color=colour, linestyle="", marker=marker, markersize=5, label=label)
-        measure = "area under win rate (0 = .5, 1 = the oracle)"
-        if lines:
-            if min(numbers) > 0 and max(numbers) >= 8 * min(numbers):
-                axes.set_xscale("log")
-            axes.set_xticks(numbers, [f"{number:g}" for number in numbers])
-            axes.minorticks_off()
-            axes.set_xlabel(printable(suite.varies or ""))
-            axes.set_ylabel(measure)
-            axes.grid(axis="y", color=GRID, linewidth=0.6)
+        if values is None:
+            _rows(axes, summaries, agents, baseline, narrow)
         else:
-            axes.set_yticks(range(len(summaries)), [cut(printable(name), 30) for name in summaries])
-            axes.invert_yaxis()
-            axes.set_xlabel(measure)
-            axes.grid(axis="x", color=GRID, linewidth=0.6)
-            for edge in np.arange(len(summaries) - 1) + 0.5:
-                axes.axhline(edge, color=GRID, linewidth=0.6)
+            _lines(axes, summaries, agents, baseline, values, narrow)
+            axes.set_xlabel(printable(suite.varies or ""))
+        axes.tick_params(labelsize=8 if narrow else 9)
         axes.set_axisbelow(True)
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="center left", bbox_to_anchor=(0.745, 0.5), fontsize=8.5, handlelength=3.2)
-        figure.subplots_adjust(left=0.075 if lines else 0.19, right=0.735, top=1 - 0.5 / height, bottom=0.85 / height)
-        figure.text(0.012, 1 - 0.27 / height, cut(printable(suite.title), 110), fontsize=11, weight="bold")
-        figure.text(0.012, 0.13 / height, caption, fontsize=8, color=MUTED)
+        legend = figure.legend(
+            handles,
+            labels,
+            loc="lower left" if narrow else "center left",
+            bbox_to_anchor=(0.0, 0.0) if narrow else (0.745, 0.5),
+            fontsize=8 if narrow else 8.5,
+            labelspacing=0.25 if narrow else 0.5,
+            handlelength=3.2,
+        )
+        places = agent_numbers(agents, baseline)
+        mark_legend(legend, [places[agent] for agent in agents])
+        figure.subplots_adjust(
+            left=(0.175 if narrow else 0.075) if values is not None else (0.3 if narrow else 0.19),
+            right=0.97 if narrow else 0.735,
+            top=1 - above / height,
+            bottom=below / height,
+        )
+        size, length = (9.5, 44) if narrow else (11, 100)
+        title = cut(printable(suite.title), length)
+        figure.text(0.02 if narrow else 0.012, 1 - 0.27 / height, title, fontsize=size, weight="bold")
+        if form == "file":
+            figure.text(0.012, 0.13 / height, caption, fontsize=8, color=MUTED)
     return figure
+
+
+def _lines(
+    axes: Axes,
+    summaries: Mapping[str, Summary],
+    agents: Sequence[str],
+    baseline: str,
+    values: Sequence[float],
+    narrow: bool,
+) -> None:
+    """Draw every agent's areas as a line over the values."""
+    styles, places = agent_styles(agents, baseline), agent_numbers(agents, baseline)
+    for agent in agents:
+        colour, dash, _ = styles[agent]
+        area = areas(summaries, agent)
+        ran = np.isfinite(area.value)
+        x = np.array(values)[ran]
+        band = axes.fill_between(x, area.low[ran], area.high[ran], color=colour, alpha=0.11, linewidth=0)
+        (line,) = axes.plot(
+            x, area.value[ran], color=colour, linestyle=dash, marker="o", markersize=3.5, label=_label(agent)
+        )
+        mark_as_of(places[agent], band=band, line=line)
+    if min(values) > 0 and max(values) >= 8 * min(values):
+        axes.set_xscale("log")
+    ticks = values[:: 2 if narrow and len(values) > 7 else 1]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylabel(MEASURE, fontsize=7.5 if narrow else 9)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _rows(axes: Axes, summaries: Mapping[str, Summary], agents: Sequence[str], baseline: str, narrow: bool) -> None:
+    """Draw every agent's areas as marks, a row for each experiment."""
+    styles, places = agent_styles(agents, baseline), agent_numbers(agents, baseline)
+    for k, agent in enumerate(agents):
+        area = areas(summaries, agent)
+        ran = np.isfinite(area.value)
+        y = np.flatnonzero(ran) + (k - (len(agents) - 1) / 2) / (len(agents) + 1)
+        bars = axes.hlines(y, area.low[ran], area.high[ran], color=styles[agent][0], linewidth=1.4)
+        (marks,) = axes.plot(
+            area.value[ran],
+            y,
+            color=styles[agent][0],
+            linestyle="",
+            marker="Dos^vPX*h"[places[agent] % 9],
+            markersize=4 if narrow else 5,
+            label=_label(agent),
+        )
+        mark_as_of(places[agent], band=bars, line=marks)
+    axes.set_yticks(range(len(summaries)), [cut(printable(name), 16 if narrow else 30) for name in summaries])
+    axes.invert_yaxis()
+    axes.set_xlabel(MEASURE, fontsize=7.5 if narrow else 9)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    for edge in np.arange(len(summaries) - 1) + 0.5:
+        axes.axhline(edge, color=GRID, linewidth=0.6)
+
+
+def _label(agent: str) -> str:
+    return cut(printable(agent), 30)

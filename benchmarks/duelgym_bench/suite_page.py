@@ -1,0 +1,80 @@
+"""A suite's own page: what its experiments say side by side, with links to the page of each."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+
+from duelgym_bench.files import write_atomically
+from duelgym_bench.page import document, provenance, table_section, tuned_mark
+from duelgym_bench.page_pictures import Plot, figures, readout, switches
+from duelgym_bench.plots import agent_numbers, intervals_note, save
+from duelgym_bench.report_tables import printable
+from duelgym_bench.suite_plots import areas, draw_suite, suite_agents, varied_numbers
+from duelgym_bench.suite_report import suite_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from duelgym_bench.curves import Summary
+    from duelgym_bench.scored import Results
+    from duelgym_bench.suite import SavedSuite
+
+
+def write_suite(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, out: Path) -> tuple[Path, ...]:
+    """Write ``suite.html`` and the picture (``suite.svg``, ``suite.png``) into ``out``, each atomically; return their paths.
+
+    Args:
+        suite: title, what it asks, and values.
+        summaries: experiment -> its numbers, at least two.
+        results: of the last experiment; all have its baseline, command and versions.
+        out: the suite's directory.
+    """
+    last = list(summaries.values())[-1]
+    caption = f"{results.tuned_mark.capitalize()}. {intervals_note(last)}"
+    drawn = draw_suite(suite, summaries, results.baseline, caption)
+    written = tuple(out / f"suite.{kind}" for kind in ("html", "svg", "png"))
+    write_atomically(written[0], suite_page(suite, summaries, results, caption))
+    write_atomically(written[1], save(drawn, "svg"))
+    write_atomically(written[2], save(drawn, "png"))
+    return written
+
+
+def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, caption: str) -> str:
+    """Return the page; for the arguments see :func:`write_suite`."""
+    agents = suite_agents(summaries, results.baseline)
+    buttons = switches(agents, results.baseline, agents)
+    links = "".join(
+        f'<li><a href="{quote(f"./{name}/report.html")}">{escape(printable(name))}</a></li>' for name in summaries
+    )
+    return document(
+        printable(suite.title),
+        f"<h1>{escape(printable(suite.title))}</h1>",
+        tuned_mark(results),
+        f"<p>{escape(printable(suite.about))}</p>" if suite.about else "",
+        f"<section>{buttons}\n{figures([_plot(suite, summaries, results.baseline)], caption)}</section>",
+        *map(table_section, suite_tables(summaries, results.baseline, suite.varies)),
+        f"<h2>Experiments</h2>\n<p>Each has a page of its own.</p>\n<ul>{links}</ul>",
+        provenance(results.command, results.versions),
+    )
+
+
+def _plot(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: str) -> Plot:
+    wide, narrow = (draw_suite(suite, summaries, baseline, "", form) for form in ("wide", "narrow"))
+    agents, values = suite_agents(summaries, baseline), varied_numbers(suite, summaries)
+    places = agent_numbers(agents, baseline)
+    read = None
+    if values is not None:
+        read = readout(
+            wide,
+            narrow,
+            at=[f"{printable(suite.varies or '')} {value:g}" for value in values],
+            x=np.array(values),
+            curves={places[agent]: areas(summaries, agent) for agent in agents},
+        )
+    heading = f"{printable(suite.title)}: areas under win rate"
+    return Plot(heading, save(wide, "svg").decode(), save(narrow, "svg").decode(), read)
