@@ -16,6 +16,7 @@
     ArrowUp: [0, -1],
     ArrowDown: [0, 1],
   };
+  const GAP = 12; // pixels that the style sheet leaves beside what is read out
   const off = new Set();
   const redraws = [];
 
@@ -93,12 +94,15 @@
         return row;
       });
       output.replaceChildren(element("b", at[place]), element("table", element("tbody", ...rows)));
-      const { svg, left, top, width } = forms[0];
-      const { width: whole, height: high } = svg.viewBox.baseVal;
-      const share = (100 * (left + x[place] * width)) / whole;
-      output.style.top = `${(100 * top) / high}%`;
-      output.style.left = x[place] < 0.5 ? `${share}%` : "auto";
-      output.style.right = x[place] < 0.5 ? "auto" : `${100 - share}%`;
+      // Where the wide form is shown: beside the guide, on the side with more room, above or below most of the curves there.
+      const { svg, left, top, width, height } = forms[0];
+      const unit = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      const across = unit * (left + x[place] * width);
+      const after = x[place] < 0.5;
+      const beside = agents.flatMap((agent) => curves[agent].y.filter((_, k) => (after ? k >= place : k <= place)));
+      const above = beside.reduce((sum, height) => sum + height, 0) < 0.5 * beside.length;
+      output.style.left = `${after ? across : across - output.offsetWidth - 2 * GAP}px`;
+      output.style.top = `${above ? unit * top : unit * (top + height) - output.offsetHeight - GAP}px`;
     };
 
     const clear = () => {

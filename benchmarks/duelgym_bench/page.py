@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def table_section(table: Table) -> str:
     """Return a table with its title and note as HTML."""
     head = "".join(f'<th scope="col">{escape(printable(cell))}</th>' for cell in table.header)
     rows = "\n".join(
-        f'<tr><th scope="row">{escape(printable(row[0]))}</th>'
+        f'<tr><th scope="row">{_breakable(row[0])}</th>'
         + "".join(f"<td>{escape(printable(cell))}</td>" for cell in row[1:])
         + "</tr>"
         for row in table.rows
@@ -105,6 +106,11 @@ def table_section(table: Table) -> str:
         f"<section><h2>{escape(printable(table.title))}</h2>\n<p>{escape(printable(table.note))}</p>\n"
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>'
     )
+
+
+def _breakable(name: str) -> str:
+    """Return a name as HTML that a narrow column breaks where its words end."""
+    return re.sub(r"[_+:/]", r"\g<0><wbr>", escape(printable(name)))
 
 
 def _colours() -> str:
