@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     report = subparsers.add_parser(
         "report",
         help="replay the logs, score them, and write table, curves and page",
-        description="Replay every log, recompute every number, print the table and write report.html, curves and data.",
+        description="Replay every log, recompute every number, print the table and write report.html, curves and data; of a suite "
+        "also suite.html.",
         epilog="example: duelgym-bench report runs/first",
     )
     report.add_argument("dir", type=Path, metavar="DIR", help="directory of the runs")

@@ -110,7 +110,7 @@ def table_section(table: Table) -> str:
 
 def _breakable(name: str) -> str:
     """Return a name as HTML that a narrow column breaks where its words end."""
-    return re.sub(r"[_+:/]", r"\g<0><wbr>", escape(printable(name)))
+    return re.sub(r"[_+]", r"\g<0><wbr>", escape(printable(name)))
 
 
 def _colours() -> str:

@@ -68,8 +68,10 @@ def _response(place: str, response: Response, won: bool) -> str:
 
 def _text(text: str) -> str:
     """Return a text with its lines, cut where it is long; its own direction ends with it."""
+    if not text:
+        return "<p>(empty)</p>"
     left_out = len(text) - LONGEST_TEXT
-    note = f"<p>(cut: {left_out} more characters)</p>" if left_out > 0 else "" if text else "<p>(empty)</p>"
+    note = f"<p>(cut: {left_out} more characters)</p>" if left_out > 0 else ""
     return f'<pre dir="auto">{escape(readable(text[:LONGEST_TEXT]))}</pre>{note}'
 
 

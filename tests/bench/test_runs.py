@@ -15,7 +15,7 @@ from duelgym.errors import LogError
 from duelgym.rounds import read_members, read_queries
 from duelgym_bench.plan import Task, load_plan
 from duelgym_bench.run_directory import RunDirectory
-from duelgym_bench.scores import score
+from duelgym_bench.scores import score, score_run
 
 AGENTS = '''
 import os, signal
@@ -318,6 +318,19 @@ def test_scores_agree_with_a_rollout_by_hand(home, finished):
     best = agent.recommend(env.problem.generator.contexts(held_out.questions))
     assert scored.win[-1] == pytest.approx(held_out.win_rates()[np.arange(len(best)), best])
     assert scored.checkpoints[0] == 0 and scored.checkpoints[-1] == 160
+
+
+def test_scoring_brings_the_duels_of_the_first_seed(finished):
+    plan, agent = load_plan(finished), "my_agents:learner"
+    log = read_queries(RunDirectory(finished / "runs" / Task(agent, 0).name).queries)
+    duels = score_run(plan, finished, Task(agent, 0)).duels
+    assert [duel.query for duel in duels] == [10, 100, 160]
+    for duel in duels:
+        prompt, (first, second) = log.prompt_ids[duel.query - 1], log.candidate_ids[duel.query - 1]
+        assert (duel.prompt, duel.first.text) == (f"synthetic prompt {prompt}", f"response {first} to prompt {prompt}")
+        assert duel.second.text == f"response {second} to prompt {prompt}"
+        assert duel.preference == log.preferences[duel.query - 1]
+    assert score_run(plan, finished, Task(agent, 1)).duels == ()
 
 
 def test_a_learner_beats_uniform_choice_and_the_supervised_reference_beats_it(finished):

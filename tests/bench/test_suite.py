@@ -157,6 +157,13 @@ def test_a_suite_is_drawn_as_lines_over_numbers_and_else_in_rows():
     assert [x for x, _ in marks(figure)["passive-ensemble"]] == [0.3, 0.5]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a", "b"]
     assert {text.get_text() for text in figure.texts} == {"title", "caption"}
+    for suite in (numbers, names):  # what a page finds an agent's parts by
+        for form in ("wide", "narrow"):
+            parts = ("band", "key", "line", "text")
+            drawn = draw_suite(suite, summaries, "passive-ensemble", "caption", form).findobj(lambda a: a.get_gid())
+            assert sorted(artist.get_gid() for artist in drawn) == [
+                f"agent{k}-{part}" for k in (0, 1) for part in parts
+            ]
 
 
 def bench(where: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -188,10 +195,13 @@ def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
     assert "A small suite" in report.stdout
     assert "Area less that of passive-ensemble" in report.stdout and "dimension=4" in report.stdout
     assert all((tmp_path / "out" / f"dimension={d}" / "report.html").exists() for d in (2, 4))
-    drawn = (tmp_path / "out" / "suite.svg").read_bytes()
+    assert "report: out/suite.html\n" in report.stdout
+    written = [(tmp_path / "out" / f"suite.{kind}") for kind in ("svg", "html")]
+    before = [path.read_bytes() for path in written]
+    assert b'href="./dimension%3D4/report.html"' in before[1]
     assert (tmp_path / "out" / "suite.png").stat().st_size > 10_000
     assert bench(tmp_path, "report", "out", "--jobs", 1).returncode == 0
-    assert (tmp_path / "out" / "suite.svg").read_bytes() == drawn
+    assert [path.read_bytes() for path in written] == before
     single = ["run", "--suite", "quick", "--queries", 32, "--seeds", 1, "--no-check", "--out", "quick", "--jobs", 1]
     assert bench(tmp_path, *single).returncode == 0
     again = bench(tmp_path, *single)
