@@ -24,8 +24,8 @@
   const line = (agent) => button(agent).querySelector("svg").cloneNode(true);
   const name = (agent) => button(agent).querySelector("span").textContent;
 
-  // Every agent has a button; it hides what carries the agent's number, and so do its copies elsewhere on the page.
-  const shownAgain = () => {
+  // Every agent has a button, which may have copies; it hides whatever carries the agent's number.
+  const update = () => {
     every("button[data-agent]", (button) => button.setAttribute("aria-pressed", !off.has(button.dataset.agent)));
     every("button[data-every]", (button) => button.setAttribute("aria-pressed", !off.size));
     every("[data-agent]:not(button)", (part) => part.classList.toggle("off", off.has(part.dataset.agent)));
@@ -35,14 +35,14 @@
     button.addEventListener("click", () => {
       const agent = button.dataset.agent;
       if (!off.delete(agent)) off.add(agent);
-      shownAgain();
+      update();
     }),
   );
   every("button[data-every]", (button) =>
     button.addEventListener("click", () => {
       if (off.size) off.clear();
       else every("button[data-agent]", (each) => off.add(each.dataset.agent));
-      shownAgain();
+      update();
     }),
   );
   every(".switches", (switches) => (switches.hidden = false));

@@ -13,7 +13,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duelgym_bench.curves import is_replica
 from duelgym_bench.page_duels import duels_section
 from duelgym_bench.page_pictures import DARK, VARIABLES, Plot, figures, switches
 from duelgym_bench.plots import caption
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from duelgym_bench.curves import Summary
     from duelgym_bench.scored import Results
 
-_SCRIPT = Path(__file__).with_name("page.js").read_text()
-_STYLE = Path(__file__).with_name("page.css").read_text()
+_SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _TUNED = {
     "tuned": "The agents run with settings that were chosen by tuning.",
     "untuned": "The agents run with untuned settings.",
@@ -45,9 +44,7 @@ def page(results: Results, summary: Summary, tables: Sequence[Table], plots: Seq
     """
     title = printable(results.title)
     agents = [agent.agent for agent in summary.agents]
-    buttons = switches(
-        agents, results.baseline, shown=(name for name in agents if not is_replica(name, results.baseline))
-    )
+    buttons = switches(agents, results.baseline)
     supervised = printable(results.references.supervised_label)
     return document(
         f"{title}: query efficiency",

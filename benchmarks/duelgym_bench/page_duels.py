@@ -44,7 +44,7 @@ def duels_section(results: Results, agents: Sequence[str], buttons: str) -> str:
     return (
         "<section><h2>Duels: which two did the agent ask about?</h2>\n<p>The first seed, in which every agent meets the same "
         "prompts with the same candidates. Ranks, win rates against a random other candidate, and the probability that the first "
-        "is better are the simulator's; agents see the label alone.</p>\n"
+        "is better are the simulator's; agents are told the label alone.</p>\n"
         f"{buttons}\n{queries}</section>"
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
+from duelgym_bench.curves import is_replica
 from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, agent_numbers, agent_styles, draw, positions, save
 from duelgym_bench.report_tables import printable, with_interval
 from duelgym_bench.statistics import Interval
@@ -53,11 +54,11 @@ class Plot:
 
 def plot(shown: Picture, results: Results, summary: Summary) -> Plot:
     """Draw a picture for the page."""
-    figures = [draw(shown, results, summary, form) for form in ("wide", "narrow")]
+    drawn = [draw(shown, results, summary, form) for form in ("wide", "narrow")]
     numbers = agent_numbers([agent.agent for agent in summary.agents], results.baseline)
     keep = (summary.checkpoints > 0) | shown.from_zero
     read = readout(
-        *figures,
+        *drawn,
         at=[f"{count:,} label{'s' * (count != 1)}".replace(",", " ") for count in summary.checkpoints[keep].tolist()],
         x=positions(summary)[keep],
         curves={
@@ -65,7 +66,7 @@ def plot(shown: Picture, results: Results, summary: Summary) -> Plot:
             for name, curve in shown.curves.items()
         },
     )
-    wide, narrow = (save(figure, "svg").decode() for figure in figures)
+    wide, narrow = (save(figure, "svg").decode() for figure in drawn)
     return Plot(shown.heading, wide, narrow, read)
 
 
@@ -135,23 +136,22 @@ def figures(plots: Sequence[Plot], caption: str) -> str:
     return f'{shown}\n<script type="application/json" id="readouts">{data}</script>'
 
 
-def switches(agents: Sequence[str], baseline: str, shown: Iterable[str]) -> str:
-    """Return a button for each agent that is shown, which its script brings to light.
+def switches(agents: Sequence[str], baseline: str) -> str:
+    """Return a button for each agent but the baseline's replicas, which no picture has; the script brings them to light.
 
     Args:
         agents: all agents, in the order that gives them colours and numbers.
         baseline: the passive one.
-        shown: those that get a button.
     """
-    shown = set(shown)
     buttons = []
     for number, (name, (colour, dash, width)) in enumerate(agent_styles(agents, baseline).items()):
-        if name not in shown:
+        if name not in agents or is_replica(name, baseline):
             continue
         dashes = "" if dash == "-" else " ".join(f"{length * width:g}" for length in dash[1])
-        line = f'<svg viewBox="0 0 28 4" aria-hidden="true"><path d="M0 2H28" style="stroke:var({VARIABLES[colour]});stroke-dasharray:{dashes or "none"}"/></svg>'
+        style = f"stroke:var({VARIABLES[colour]});stroke-dasharray:{dashes or 'none'}"
         buttons.append(
-            f'<button type="button" aria-pressed="true" data-agent="{number}">{line}<span>{escape(printable(name))}</span></button>'
+            f'<button type="button" aria-pressed="true" data-agent="{number}"><svg viewBox="0 0 28 4" aria-hidden="true">'
+            f'<path d="M0 2H28" style="{style}"/></svg><span>{escape(printable(name))}</span></button>'
         )
     every = '<button type="button" aria-pressed="true" data-every>all</button>'
     return f'<div class="switches" role="group" aria-label="Agents shown" hidden>{"".join(buttons)}{every}</div>'

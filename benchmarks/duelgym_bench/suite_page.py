@@ -47,7 +47,7 @@ def write_suite(suite: SavedSuite, summaries: Mapping[str, Summary], results: Re
 def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, caption: str) -> str:
     """Return the page; for the arguments see :func:`write_suite`."""
     agents = suite_agents(summaries, results.baseline)
-    buttons = switches(agents, results.baseline, agents)
+    buttons = switches(agents, results.baseline)
     links = "".join(
         f'<li><a href="{quote(f"./{name}/report.html")}">{escape(printable(name))}</a></li>' for name in summaries
     )
