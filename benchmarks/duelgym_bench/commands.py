@@ -167,11 +167,11 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.plan import load_plan
     from duelgym_bench.plots import intervals_note
     from duelgym_bench.report import markdown_tables, table_text, write_report
-    from duelgym_bench.report_tables import as_markdown, as_text, printable
     from duelgym_bench.scores import score
     from duelgym_bench.suite import saved_suite
     from duelgym_bench.suite_page import write_suite
     from duelgym_bench.suite_report import suite_tables
+    from duelgym_bench.table import as_markdown, as_text, printable
 
     jobs, against = _jobs(options), _names(options.against)
     suite = saved_suite(options.dir)

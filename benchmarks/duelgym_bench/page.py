@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from duelgym_bench.page_duels import duels_section
 from duelgym_bench.page_pictures import DARK, VARIABLES, Plot, figures, switches
 from duelgym_bench.plots import caption
-from duelgym_bench.report_tables import Table, printable
+from duelgym_bench.table import Table, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from duelgym_bench.curves import is_replica
 from duelgym_bench.plots import agent_numbers
-from duelgym_bench.report_tables import decimals, printable
+from duelgym_bench.table import decimals, printable
 
 if TYPE_CHECKING:
     from duelgym_bench.duels import Duel, Response

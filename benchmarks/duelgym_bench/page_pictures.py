@@ -19,8 +19,8 @@ from jaxtyping import Float64
 
 from duelgym_bench.curves import is_replica
 from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, agent_numbers, agent_styles, draw, positions, save
-from duelgym_bench.report_tables import printable, with_interval
 from duelgym_bench.statistics import Interval
+from duelgym_bench.table import printable, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float64
 
 from duelgym_bench.curves import ORACLE, SUPERVISED, Summary, is_replica
 from duelgym_bench.ratio import isotonic_fit
-from duelgym_bench.report_tables import cut, decimals, printable
 from duelgym_bench.statistics import Interval
+from duelgym_bench.table import cut, decimals, printable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

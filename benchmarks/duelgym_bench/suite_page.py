@@ -12,9 +12,9 @@ from duelgym_bench.files import write_atomically
 from duelgym_bench.page import document, provenance, table_section, tuned_mark
 from duelgym_bench.page_pictures import Plot, figures, readout, switches
 from duelgym_bench.plots import agent_numbers, intervals_note, save
-from duelgym_bench.report_tables import printable
 from duelgym_bench.suite_plots import areas, draw_suite, suite_agents, varied_numbers
 from duelgym_bench.suite_report import suite_tables
+from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ import numpy as np
 
 from duelgym_bench.curves import is_replica
 from duelgym_bench.plots import GRID, MUTED, agent_numbers, agent_styles, mark_as_of, mark_legend, styled
-from duelgym_bench.report_tables import cut, printable
 from duelgym_bench.statistics import Interval
+from duelgym_bench.table import cut, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ from duelgym.errors import SpecificationError
 from duelgym_agents.registry import composition
 from duelgym_bench.files import write_atomically
 from duelgym_bench.plan import Plan
-from duelgym_bench.report_tables import MISSING, WIDTH, Table, as_text, decimals, printable
 from duelgym_bench.scores import versions
+from duelgym_bench.table import MISSING, WIDTH, Table, as_text, decimals, printable
 from duelgym_bench.tune import Tried, TunedAgent
 
 TUNED = "tuned.json"

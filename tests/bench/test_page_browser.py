@@ -15,9 +15,9 @@ from bench.test_report import HOSTILE, hostile, simulated
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.duels import Duel, Response
 from duelgym_bench.report import write_report
-from duelgym_bench.report_tables import with_interval
 from duelgym_bench.suite import SavedSuite
 from duelgym_bench.suite_page import suite_page
+from duelgym_bench.table import with_interval
 
 AGENTS = ["passive", "boltzmann", "thompson", "passive-ensemble", "my.agent:build"]
 # One page a frame, driven and read by the page around them; the last may run no script.

@@ -18,12 +18,13 @@ from duelgym_bench.curves_summary import summarise, table_columns
 from duelgym_bench.plots import picture, spread
 from duelgym_bench.ratio import Ratio
 from duelgym_bench.report import markdown_tables, table_text, write_report
-from duelgym_bench.report_tables import Table, as_markdown, as_text, decimals, format_ratio, tables
+from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import References, Results, RunScores
 from duelgym_bench.statistics import area_weights
 from duelgym_bench.suite import SavedSuite
 from duelgym_bench.suite_page import suite_page
 from duelgym_bench.suite_report import suite_tables
+from duelgym_bench.table import Table, as_markdown, as_text, decimals, format_ratio
 
 CHECKPOINTS = np.array([0, 32, 160, 640, 1280, 3200, 6400])
 AGENTS = {
