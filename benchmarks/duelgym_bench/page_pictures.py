@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from duelgym_bench.curves import is_replica
-from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, agent_numbers, agent_styles, draw, positions, save
+from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, agent_numbers, agent_styles, draw, save
 from duelgym_bench.statistics import Interval
 from duelgym_bench.table import printable, with_interval
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from duelgym_bench.curves import Summary
-    from duelgym_bench.plots import Picture
+    from duelgym_bench.pictures import Picture
     from duelgym_bench.scored import Results
 
 # The colours of the pictures by the names that the page's style sheet gives them, and what stands for each in the dark.
@@ -56,15 +56,11 @@ def plot(shown: Picture, results: Results, summary: Summary) -> Plot:
     """Draw a picture for the page."""
     drawn = [draw(shown, results, summary, form) for form in ("wide", "narrow")]
     numbers = agent_numbers([agent.agent for agent in summary.agents], results.baseline)
-    keep = (summary.checkpoints > 0) | shown.from_zero
     read = readout(
         *drawn,
-        at=[f"{count:,} label{'s' * (count != 1)}".replace(",", " ") for count in summary.checkpoints[keep].tolist()],
-        x=positions(summary)[keep],
-        curves={
-            numbers[name]: Interval(*(part[keep] for part in (curve.value, curve.low, curve.high)))
-            for name, curve in shown.curves.items()
-        },
+        at=shown.axis.names,
+        x=shown.axis.places,
+        curves={numbers[name]: curve for name, curve in shown.curves.items()},
     )
     wide, narrow = (save(figure, "svg").decode() for figure in drawn)
     return Plot(shown.heading, wide, narrow, read)

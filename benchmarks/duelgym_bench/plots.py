@@ -9,15 +9,13 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
-from duelgym_bench.curves import ORACLE, SUPERVISED, Summary, is_replica
+from duelgym_bench.curves import ORACLE, SUPERVISED, Summary
 from duelgym_bench.ratio import isotonic_fit
-from duelgym_bench.statistics import Interval
 from duelgym_bench.table import cut, decimals, printable
 
 if TYPE_CHECKING:
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
+    from duelgym_bench.pictures import Axis, Picture
     from duelgym_bench.scored import Results
 
 Form = Literal["file", "wide", "narrow"]
-PictureName = Literal["curves", "common_learner", "regret"]
 INK, MUTED, GRID = "#1c1d21", "#6a6c75", "#dfe0e4"
 # Told apart with any common colour blindness, and each at least 3:1 against white; line styles tell them apart in grey.
 COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5f6b1f", "#8c3b3b")
@@ -55,49 +53,6 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What one picture shows.
-
-    Attributes:
-        heading: its title, after the environment's.
-        ylabel: what the vertical axis measures, with its unit.
-        curves: agent -> curve over the checkpoints.
-        references: name -> value, drawn as level lines.
-        from_zero: whether the curves have a value at no label.
-    """
-
-    heading: str
-    ylabel: str
-    curves: dict[str, Interval]
-    references: dict[str, float]
-    from_zero: bool
-
-
-def picture(name: PictureName, results: Results, summary: Summary) -> Picture | None:
-    """Return what the picture of that name shows; None where there is nothing to show."""
-    agents = [agent for agent in summary.agents if not is_replica(agent.agent, results.baseline)]
-    references = {reference.name: float(reference.win.value) for reference in summary.references}
-    if name == "curves":
-        curves = {agent.agent: agent.win for agent in agents}
-        return Picture(
-            "win rate by number of labels", "win rate against a random other response", curves, references, True
-        )
-    if name == "common_learner":
-        curves = {agent.agent: agent.common for agent in agents if agent.common is not None}
-        heading = "win rate of a common learner on each agent's labels"
-        return Picture(heading, "win rate of the common learner", curves, references, True) if curves else None
-    asked = np.maximum(summary.checkpoints, 1)
-    curves = {
-        agent.agent: Interval(*(of / asked for of in (average.value, average.low, average.high)))
-        for agent in agents
-        if summary.budget and (average := agent.regret.get("average")) is not None
-    }
-    heading = "average regret per label, over the labels so far"
-    references = dict(results.references.regrets) or {ORACLE: 0.0}
-    return Picture(heading, "average regret per label (win probability)", curves, references, False) if curves else None
-
-
 def caption(results: Results, summary: Summary) -> str:
     """Return what every picture says below: seeds, intervals, and what the labels can carry."""
     bits = decimals(results.references.bits_per_label)
@@ -119,14 +74,14 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
     from matplotlib.figure import Figure
 
     narrow = form == "narrow"
-    names = sorted(shown.curves, key=lambda name: -float(shown.curves[name].value[-1]))
+    names = sorted(shown.curves, key=lambda name: (-shown.curves[name].value[-1], -shown.curves[name].value.mean()))
+    step: Literal["post"] | None = "post" if shown.axis.steps else None
     with styled():
         n_lines = len(names) + len(shown.references)
         height = 3.75 + 0.143 * n_lines if narrow else max(5.4, 1.4 + 0.19 * n_lines)
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
-        keep = (summary.checkpoints > 0) | shown.from_zero
-        x = positions(summary)[keep]
+        x = shown.axis.places
         styles = agent_styles([agent.agent for agent in summary.agents], results.baseline)
         known = agent_numbers(list(styles), results.baseline)
         numbers = {name: known[name] for name in names}
@@ -134,12 +89,17 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         for name in names:
             curve = shown.curves[name]
             colour, dash, width = styles[name]
-            band = axes.fill_between(x, curve.low[keep], curve.high[keep], color=colour, alpha=0.11, linewidth=0)
+            band = axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.11, linewidth=0, step=step)
             marker = "o" if len(x) == 1 else None
-            (line,) = axes.plot(x, curve.value[keep], color=colour, linestyle=dash, linewidth=width, marker=marker)
+            (line,) = axes.plot(x, curve.value, color=colour, linestyle=dash, linewidth=width, marker=marker)
+            if step:
+                line.set_drawstyle("steps-post")
             mark_as_of(numbers[name], band=band, line=line)
-            handles.append((line, f"{_short(name)} {decimals(float(curve.value[-1]))}"))
-        _frame(axes, shown, summary, narrow, keep)
+            if name in shown.points:
+                (dots,) = axes.plot(*shown.points[name], color=colour, linestyle="", marker="o", markersize=3.5)
+                mark_as_of(numbers[name], points=dots)
+            handles.append((line, f"{_short(name)} {shown.says[name]}"))
+        _frame(axes, shown, narrow)
         handles += _references(axes, shown)
         title = f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}"
         if narrow:
@@ -181,12 +141,6 @@ def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
     return buffer.getvalue()
 
 
-def positions(summary: Summary) -> Float64[np.ndarray, " checkpoints"]:
-    """Return where checkpoints stand on the axis: no label at all stands at half the first number of labels."""
-    positive = summary.checkpoints[summary.checkpoints > 0]
-    return np.where(summary.checkpoints > 0, summary.checkpoints, positive[0] / 2 if len(positive) else 1.0)
-
-
 def agent_styles(agents: Sequence[str], baseline: str) -> dict[str, tuple[str, Any, float]]:
     """Return colour, dashes and line width of each agent: the baseline in ink, the others by order of appearance."""
     styles: dict[str, tuple[str, Any, float]] = {baseline: (INK, "-", 2.0)}
@@ -224,38 +178,47 @@ def styled() -> Iterator[None]:
         yield
 
 
-def _frame(axes: Axes, shown: Picture, summary: Summary, narrow: bool, keep: Bool[np.ndarray, " checkpoints"]) -> None:
+def _frame(axes: Axes, shown: Picture, narrow: bool) -> None:
     """Set the axes: log labels with a place for none, and a range that the curves fill."""
     from matplotlib.ticker import MaxNLocator
 
-    x = positions(summary)[keep]
-    axes.set_xscale("log")
-    axes.set_xlim((x[0], x[-1]) if len(x) > 1 else (x[0] / 2, x[0] * 2))
-    steps = (1,) if narrow and x[-1] / x[0] > 100 else (1, 3) if narrow or x[-1] / x[0] > 3000 else (1, 2, 5)
-    first = summary.checkpoints[summary.checkpoints > 0][:1]
-    ticks = [step * 10.0**power for power in range(8) for step in steps]
-    ticks = [tick for tick in ticks if (first[0] if len(first) else 1) <= tick <= x[-1]]
-    if len(ticks) < 2:
-        ticks = [float(count) for count in summary.checkpoints[summary.checkpoints > 0]]
-    labels = [f"{tick:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") for tick in ticks]
-    if shown.from_zero and summary.checkpoints[0] == 0:
-        ticks, labels = [x[0], *ticks], ["0", *labels]
-    axes.set_xticks(ticks, labels)
-    axes.minorticks_off()
-    axes.set_xlabel("labels (log scale)")
+    x = shown.axis.places
+    if shown.axis.logarithmic:
+        _log_labels(axes, shown.axis, narrow)
+    else:
+        axes.set_xlim(x[0], x[-1])
+    if shown.axis.measured_to is not None:
+        axes.axvspan(shown.axis.measured_to, x[-1], color=GRID, alpha=0.45, linewidth=0, zorder=0)
+    axes.set_xlabel(shown.axis.label)
     axes.set_ylabel(shown.ylabel, fontsize=7.5 if narrow else 9)
     axes.tick_params(labelsize=8 if narrow else 9)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    low = min(float(curve.low[keep].min()) for curve in shown.curves.values())
-    high = max(float(curve.high[keep].max()) for curve in shown.curves.values())
+    low = min(float(curve.low.min()) for curve in shown.curves.values())
+    high = max(float(curve.high.max()) for curve in shown.curves.values())
     low, high = min(low, (low + high) / 2 - 0.01), max(high, (low + high) / 2 + 0.01)
     span = high - low
     # A reference is drawn where it stands as long as it leaves the curves most of the height, else noted at the edge.
     near = [value for value in shown.references.values() if low - 0.45 * span <= value <= high + 0.45 * span]
     low, high = min([low, *near]), max([high, *near])
     axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
+
+
+def _log_labels(axes: Axes, axis: Axis, narrow: bool) -> None:
+    x, positive = axis.places, axis.places[int(axis.zero) :]
+    axes.set_xscale("log")
+    axes.set_xlim((x[0], x[-1]) if len(x) > 1 else (x[0] / 2, x[0] * 2))
+    steps = (1,) if narrow and x[-1] / x[0] > 100 else (1, 3) if narrow or x[-1] / x[0] > 3000 else (1, 2, 5)
+    ticks = [step * 10.0**power for power in range(8) for step in steps]
+    ticks = [tick for tick in ticks if (positive[0] if len(positive) else 1) <= tick <= x[-1]]
+    if len(ticks) < 2:
+        ticks = positive.tolist()
+    labels = [f"{tick:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") for tick in ticks]
+    if axis.zero:
+        ticks, labels = [x[0], *ticks], ["0", *labels]
+    axes.set_xticks(ticks, labels)
+    axes.minorticks_off()
 
 
 def _references(axes: Axes, shown: Picture) -> list[tuple[Line2D, str]]:

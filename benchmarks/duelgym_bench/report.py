@@ -19,13 +19,12 @@ from duelgym_bench.curves_summary import summarise
 from duelgym_bench.files import write_atomically
 from duelgym_bench.page import page
 from duelgym_bench.page_pictures import Plot, plot
-from duelgym_bench.plots import PictureName, caption, draw, picture, save
+from duelgym_bench.pictures import PICTURES, picture
+from duelgym_bench.plots import caption, draw, save
 from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
 from duelgym_bench.table import WIDTH, as_markdown, as_text, printable
-
-PICTURES: tuple[PictureName, ...] = ("curves", "common_learner", "regret")
 
 
 @dataclass(frozen=True)

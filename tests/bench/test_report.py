@@ -15,7 +15,8 @@ import pytest
 
 from duelgym.errors import DuelgymError
 from duelgym_bench.curves_summary import summarise, table_columns
-from duelgym_bench.plots import picture, spread
+from duelgym_bench.pictures import PICTURES, picture
+from duelgym_bench.plots import spread
 from duelgym_bench.ratio import Ratio
 from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import tables
@@ -253,6 +254,22 @@ def test_every_picture_carries_the_references():
     assert 0.0 in picture("regret", results, summary).references.values()
 
 
+def test_profile_and_power_law_by_hand():
+    results = simulated()
+    summary = summarise(results, n_resamples=20)
+    profile, law = (picture(name, results, summary) for name in ("profile", "power_law"))
+    thompson = next(agent for agent in summary.agents if agent.agent == "thompson")
+    above = [(thompson.areas > threshold).mean() for threshold in profile.axis.places]
+    np.testing.assert_allclose(profile.curves["thompson"].value, above)
+    assert max(value for agent in summary.agents for value in agent.areas) == profile.axis.places[-1]
+    assert law.axis.measured_to == 6400 and law.axis.places[[0, -1]] == pytest.approx([32, 64_000])
+    at = law.curves["thompson"].value[[0, -1]]
+    np.testing.assert_allclose(at, 1 - 0.5 * (law.axis.places[[0, -1]] / thompson.fit.a.value) ** -thompson.fit.b.value)
+    np.testing.assert_allclose(law.points["thompson"], [CHECKPOINTS[1:], thompson.win.value[1:]])
+    one_seed = dataclasses.replace(results, runs=tuple(run for run in results.runs if run.seed_index == 0))
+    assert picture("profile", one_seed, summarise(one_seed, n_resamples=20)) is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -328,11 +345,11 @@ def test_report_is_complete_and_equal_results_give_equal_bytes(tmp_path: Path):
     results = simulated()
     first, second = write_report(results, tmp_path / "a"), write_report(results, tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    pictures = [f"{name}.{kind}" for name in ("common_learner", "curves", "regret") for kind in ("png", "svg")]
+    pictures = [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
     assert names == sorted(["report.html", "results.json", "results.csv", *pictures])
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert set(first.pictures) == {"curves", "common_learner", "regret"}
+    assert set(first.pictures) == set(PICTURES)
     numbers = json.loads(first.json.read_text())
     assert numbers["summary"]["agents"][0]["win"]["value"] == pytest.approx(
         list(np.mean([run.win.mean(axis=1) for run in results.runs if run.agent == "passive"], axis=0))
