@@ -173,7 +173,7 @@ def close_to(dots, points):
 def test_hovering_reads_out_the_nearest_checkpoint_in_every_picture(seen, summary):
     results, _ = seen
     agents = {agent.agent: agent for agent in summary.agents}
-    for told, values in zip(results["hover"], ("win", "common", None), strict=True):
+    for told, values in zip(results["hover"][:3], ("win", "common", None), strict=True):
         assert told["at"] == "1 280 labels" and told["near"] == "thompson"
         assert not told["hidden"] and told["inPicture"] and told["cleared"]
         assert close_to(told["dots"], told["points"])
@@ -181,6 +181,10 @@ def test_hovering_reads_out_the_nearest_checkpoint_in_every_picture(seen, summar
         if values is not None:
             expected = {name: with_interval(getattr(agents[name], values)[4]) for name in AGENTS}
             assert dict(told["rows"]) == expected
+    profile, law = results["hover"][3:]
+    for told, at in ((profile, "area above "), (law, " labels")):
+        assert at in told["at"] and not told["hidden"] and told["inPicture"] and told["cleared"]
+        assert sorted(name for name, _ in told["rows"]) == sorted(AGENTS)
     assert [name for name, _ in results["hover"][0]["rows"]] == sorted(
         AGENTS, key=lambda name: -agents[name].win.value[4]
     )
@@ -188,7 +192,8 @@ def test_hovering_reads_out_the_nearest_checkpoint_in_every_picture(seen, summar
 
 def test_a_button_switches_an_agent_in_every_picture_and_among_the_duels(seen):
     results, _ = seen
-    whole = 3 * 8 + 1  # in each of three pictures band and line, twice, two parts of the label, twice; one duel
+    # In each of five pictures band and line, twice, two parts of the label, twice; in one of them dots, twice; one duel.
+    whole = 5 * 8 + 2 + 1
     assert results["before"] == [[whole, whole]] * 2
     switched = results["switched"]
     assert switched["pressed"] == ["false", "false"]
@@ -222,8 +227,8 @@ def test_names_stay_text_and_a_suite_is_read_out_by_its_values(seen, summary):
 def test_without_its_script_the_page_is_whole_and_still(seen):
     results, _ = seen
     assert results["controls"] == {
-        "wide": {"switches": 2, "outputs": 0, "pictures": 3},
-        "plain": {"switches": 0, "outputs": 0, "pictures": 3},
+        "wide": {"switches": 2, "outputs": 0, "pictures": 5},
+        "plain": {"switches": 0, "outputs": 0, "pictures": 5},
     }
 
 
