@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     report.add_argument("--all", action="store_true", help="print all tables of the page, not the main ones alone")
     report.add_argument(
+        "--baseline",
+        metavar="A",
+        help="agent whose labels are divided by the others' (default: the first passive one)",
+    )
+    report.add_argument(
         "--against", default="", metavar="A,B", help="agents to subtract from all others, beside the passive baseline"
     )
     report.set_defaults(call=commands.report)

@@ -175,11 +175,13 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
 
     jobs, against = _jobs(options), _names(options.against)
     suite = saved_suite(options.dir)
+    baseline = () if options.baseline is None else (options.baseline,)
     for directory in suite.directories.values():
-        check_against(against, load_plan(directory).agents)  # before an hour of scoring
+        check_against((*baseline, *against), load_plan(directory).agents)  # before an hour of scoring
     summaries, pages = {}, []
     for name, directory in suite.directories.items():
         results = score(directory, jobs=jobs)
+        results = replace(results, baseline=options.baseline or results.baseline)
         summaries[name] = summary = summarise(results, against=against)
         pages.append(write_report(results, directory, summary).page)
         if len(suite.directories) == 1 or options.all:

@@ -254,6 +254,19 @@ def test_every_picture_carries_the_references():
     assert 0.0 in picture("regret", results, summary).references.values()
 
 
+def test_any_agent_can_be_the_baseline():
+    results = simulated()
+    passive, other = (
+        summarise(dataclasses.replace(results, baseline=name), n_resamples=50) for name in ("passive", "thompson")
+    )
+    assert set(passive.ratios) - set(other.ratios) == {"thompson"}
+    assert set(other.ratios) - set(passive.ratios) == {"passive"}
+    assert float(other.levels["final"].value) == float(
+        next(agent for agent in other.agents if agent.agent == "thompson").win.value[-1]
+    )
+    assert other.check is None and ("passive", "thompson") in {(each.agent, each.against) for each in other.differences}
+
+
 def test_profile_and_power_law_by_hand():
     results = simulated()
     summary = summarise(results, n_resamples=20)

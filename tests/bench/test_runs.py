@@ -349,6 +349,15 @@ def test_report_writes_everything_and_names_it(home, finished):
         assert (finished / name).stat().st_size > 0
 
 
+def test_report_refuses_a_baseline_that_did_not_run_before_it_scores(home, finished):
+    before = (finished / "results.json").stat().st_mtime_ns
+    done = bench(home, "report", finished, "--baseline", "nobody", check=False)
+    assert (
+        done.returncode == 1 and "'nobody' is not among the agents; there are runs of my_agents:learner" in done.stderr
+    )
+    assert (finished / "results.json").stat().st_mtime_ns == before
+
+
 def test_widening_keeps_what_is_there_and_another_plan_is_refused(home, finished, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
