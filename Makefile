@@ -28,7 +28,7 @@ $(STAMP): constraints.txt pyproject.toml agents/pyproject.toml benchmarks/pyproj
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[llm,sb3,serving,dev]' -e './agents[llm]' -e './benchmarks[tracking]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[llm,sb3,serving,dev]' -e './agents[llm]' -e './benchmarks[ray,tracking]'
 	touch $@
 
 clean:

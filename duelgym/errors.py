@@ -15,6 +15,10 @@ class LogError(DuelgymError):
     """The log of a run is missing, torn, or does not agree with what replaying it gives."""
 
 
+class DiskFullError(LogError):
+    """A log cannot be written any further: the disk, a quota or a limit on file sizes leaves no room."""
+
+
 class SpecificationError(DuelgymError):
     """An argument of an environment, simulator, agent or run is not one of the allowed ones."""
 

@@ -64,6 +64,16 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out the passive baseline's replica, which checks the ratio measure",
     )
     run.add_argument(
+        "--executor",
+        choices=("processes", "ray"),
+        default="processes",
+        help="where runs go on: processes of this machine (default), or the Ray cluster that RAY_ADDRESS names, or else one of "
+        "this machine; needs duelgym-bench[ray], and --out on a file system that all nodes share; --jobs runs at once",
+    )
+    run.add_argument(
+        "--plan", action="store_true", help="only print what would run and how long it should take; write nothing"
+    )
+    run.add_argument(
         "--track",
         default="",
         metavar="A,B",

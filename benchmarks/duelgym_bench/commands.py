@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,15 @@ QUERIES, BATCH, RUN_SEEDS, TUNE_SEEDS = 6400, 32, 10, 3
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run a plan, or the plans of a suite; return 1 if a run failed."""
+    from duelgym_bench.executors import executor_named
+    from duelgym_bench.plan import joined_plan
     from duelgym_bench.suite import load_suite, planned, resized, save_suite
     from duelgym_bench.tracking import check_trackers
     from duelgym_bench.tuned import read_settings
 
     jobs, track = _jobs(options), _names(options.track)
     check_trackers(track)
+    executor_named(options.executor)  # refuses what is not installed
     settings = None if options.settings is None else read_settings(options.settings)
     if options.suite is None:
         plans = {options.out: _plan(options, given, seeds=RUN_SEEDS)}
@@ -52,9 +56,13 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         out: _prepared(plan, out, settings, title=options.title, check=not options.no_check)
         for out, plan in plans.items()
     }
-    if options.suite is not None:
+    plans = {out: joined_plan(plan, out) for out, plan in plans.items()}
+    if options.suite is not None and not options.plan:
         save_suite(suite, options.out)
-    done = [_carry_out(plan, out, jobs=jobs, track=track) for out, plan in plans.items()]
+    _tell(plans, jobs=jobs)
+    if options.plan:
+        return 0
+    done = [_carry_out(plan, out, jobs=jobs, executor=options.executor, track=track) for out, plan in plans.items()]
     print(f"report: duelgym-bench report {options.out}")
     return 0 if all(done) else 1
 
@@ -106,7 +114,20 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
     return replace(plan, title=title or plan.title)
 
 
-def _carry_out(plan: Plan, out: Path, *, jobs: int, track: tuple[str, ...]) -> bool:
+def _tell(plans: Mapping[Path, Plan], *, jobs: int) -> None:
+    """Print what there is to run of some plans, and how long it should take."""
+    from duelgym_bench.forecast import duration, forecast, forecast_text
+
+    seconds = 0.0
+    for out, plan in plans.items():
+        found = forecast(plan, out, jobs=jobs)
+        print(forecast_text(plan, out, found, jobs=jobs), flush=True)
+        seconds += found.seconds
+    if len(plans) > 1 and seconds:
+        print(f"time in all: about {duration(seconds)}", flush=True)
+
+
+def _carry_out(plan: Plan, out: Path, *, jobs: int, executor: str, track: tuple[str, ...]) -> bool:
     """Run what is not finished yet of a plan; return whether all of it is.
 
     Raises:
@@ -119,7 +140,7 @@ def _carry_out(plan: Plan, out: Path, *, jobs: int, track: tuple[str, ...]) -> b
     plan = save_plan(plan, out)
     started = time.monotonic()
     learner = CommonLearner.load(out) or tune_common_learner(plan, out)
-    failures = run_tasks(plan, out, learner, jobs=jobs, track=track)
+    failures = run_tasks(plan, out, learner, jobs=jobs, executor=executor, track=track)
     for failure in failures:
         print(f"duelgym-bench: error: {failure.task.name}: {failure.reason}", file=sys.stderr)
     if not failures:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file's content in one step: temporary file beside it, flushed to disk, then renamed."""
+    """Replace a file's content in one step: temporary file beside it, flushed to disk, then renamed.
+
+    Raises:
+        OSError: with the file's name, if it cannot be written, for example on a full disk.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -16,6 +20,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # writing, unlike opening, does not say where
+            error.filename = str(path)
         raise

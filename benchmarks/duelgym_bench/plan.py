@@ -212,15 +212,27 @@ def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:
 
 
 def save_plan(plan: Plan, out: Path) -> Plan:
-    """Write the plan into a run directory, or join the one that is there.
+    """Write the plan into a run directory, or join the one that is there; return what the directory now holds.
+
+    Raises:
+        SpecificationError: as :func:`joined_plan`.
+    """
+    joined = joined_plan(plan, out)
+    if not (out / PLAN).exists() or joined != load_plan(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / PLAN, json.dumps(asdict(joined), indent=1) + "\n")
+    return joined
+
+
+def joined_plan(plan: Plan, out: Path) -> Plan:
+    """Return a plan together with what its run directory holds already.
 
     An existing plan may be repeated (which resumes it) or widened by seeds and agents; anything else is refused.
 
     Raises:
         SpecificationError: naming what differs.
     """
-    path = out / PLAN
-    if path.exists():
+    if (out / PLAN).exists():
         there = load_plan(out)
         for name in ("env", "env_kwargs", "queries", "batch", "tuning"):
             if getattr(there, name) != getattr(plan, name):
@@ -230,12 +242,9 @@ def save_plan(plan: Plan, out: Path) -> Plan:
         agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
         settings = _joined_settings(plan, there, out)
         plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings)
-        if plan.seeds == there.seeds and agents == there.agents:
-            return there
-    elif out.exists() and any(out.iterdir()):
+        return there if plan.seeds == there.seeds and agents == there.agents else plan
+    if out.exists() and any(out.iterdir()):
         raise SpecificationError(f"{out} is not empty and holds no {PLAN}; give a new --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(plan), indent=1) + "\n")
     return plan
 
 

@@ -53,7 +53,9 @@ class RunDirectory:
         return (self.queries, self.recommendations, *(() if tuning else (self.common,)))
 
     def finish(self, *, tuning: bool) -> None:
-        """Mark the run as finished and drop what only resuming needs."""
+        """Mark the run as finished and drop what only resuming needs, and what a kill left half written."""
+        for torn in self.path.glob(".*.tmp"):
+            torn.unlink()
         hashes = {path.name: _sha256(path) for path in self.logs(tuning=tuning)}
         write_atomically(self.done, json.dumps(hashes, indent=1) + "\n")
         self.state.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from duelgym_bench.uncertainty import HeldOutDuels
 
 ASSESSMENT_CHUNK = 64
 PARTS = ("select", "simulate", "learn", "assess")
+THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_task(
@@ -65,7 +66,7 @@ def run_task(
         return
     problem = plan.problem(task.seed_index)
     agent = make_agent(plan, task, problem)
-    resumed = directory.path.exists()
+    resumed = directory.recommendations.exists()  # an executor that holds the run has made its query log
     directory.path.mkdir(parents=True, exist_ok=True)
     env: Any = gym.make_vec(
         plan.env,
@@ -75,13 +76,12 @@ def run_task(
         text=bool(getattr(agent, "needs_texts", False)),
         **plan.problem_kwargs(task.seed_index),
     ).unwrapped
-    with Tracking(track, plan, task, out, resumed=resumed) as tracking:
-        loop = _Run(plan, task, directory, env, agent, progress, tracking)
-        try:
-            loop.run()
-        finally:
-            loop.close()
-            env.close()
+    with (
+        contextlib.closing(env),
+        Tracking(track, plan, task, out, resumed=resumed) as tracking,
+        contextlib.ExitStack() as opened,
+    ):
+        _Run(plan, task, directory, env, agent, progress, tracking, opened).run()
     if learner is not None:
         write_common_curve(plan, task.seed_index, directory, learner)
     directory.finish(tuning=plan.tuning)
@@ -97,6 +97,7 @@ class _Run:
         agent: Any,
         progress: Callable[[int], None],
         tracking: Tracking,
+        opened: contextlib.ExitStack,
     ) -> None:
         self.plan, self.task, self.directory, self.env, self.agent = plan, task, directory, env, agent
         self.progress, self.tracking = progress, tracking
@@ -105,8 +106,8 @@ class _Run:
         header = header_of(
             env.problem, env_id=plan.env, budget=plan.queries, batch=plan.batch, seed=seed, seed_index=task.seed_index
         )
-        self.queries = QueryWriter(directory.queries, header, env.problem)
-        self.recommendations = MemberLog(directory.recommendations)
+        self.queries = opened.enter_context(contextlib.closing(QueryWriter(directory.queries, header, env.problem)))
+        self.recommendations = opened.enter_context(MemberLog(directory.recommendations))
         self.judged: Judged = env.session.assessment()
         self.held_out: Questions = self.judged.questions
         self.duels = self._held_out_duels()
@@ -126,10 +127,6 @@ class _Run:
                 self._assess(t)
                 if t < self.plan.queries:
                     self._save(t)
-
-    def close(self) -> None:
-        self.queries.close()
-        self.recommendations.close()
 
     def _batch(self) -> None:
         contexts, started = self._contexts(), time.perf_counter()
@@ -281,7 +278,7 @@ class _Run:
 
 def limit_threads() -> None:
     """Give this process, and those that it starts, one thread: sweeps run one process a core."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in THREAD_LIMITS:
         os.environ[name] = "1"
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import zlib
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from duelgym.errors import LogError
+from duelgym.errors import DiskFullError, LogError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STEP_BYTES = 4096
 
 
@@ -68,7 +70,8 @@ class MemberLog:
     where the file ends. The torn end that a kill can leave is cut off, and its size kept in ``torn_bytes``.
 
     Raises:
-        LogError: from :meth:`write`, if what is written again differs from what the file holds, or the disk is full.
+        LogError: from :meth:`write`, if what is written again differs from what the file holds.
+        DiskFullError: from :meth:`write`, if there is no room; what was whole before stays so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,9 +106,15 @@ class MemberLog:
                 )
         else:
             member = gzip.compress(text.encode(), compresslevel=6, mtime=0)
-            if self._file.write(member) != len(member):  # another member behind a torn one would be lost
-                raise LogError(
-                    f"{self.path}: a member was written in part; is the disk full? make room and start again"
+            try:
+                whole = self._file.write(member) == len(member)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                whole = False
+            if not whole:  # another member behind a torn one would be lost
+                raise DiskFullError(
+                    f"{self.path}: could not be written whole; is the disk full? make room and start again"
                 )
         self._position += 1
 

@@ -66,7 +66,11 @@ class QueryWriter:
         self._digest = hashlib.sha256()
         self._queries = 0
         self.torn_bytes = self._log.torn_bytes
-        self._log.write(_line(dict(header)))
+        try:
+            self._log.write(_line(dict(header)))
+        except BaseException:
+            self._log.close()
+            raise
 
     def write(
         self, questions: Questions, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]

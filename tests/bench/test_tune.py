@@ -61,7 +61,7 @@ def _tune(out, *more, agents=AGENTS_TUNED):
     return cli.main(_arguments("tune", agents, out, "--configurations", 3, *more))
 
 
-def _here(plan, out, learner, *, jobs, track=()):
+def _here(plan, out, learner, *, jobs, executor="processes", track=()):
     """Stand in for the executor: run all that is not finished in this process, and gather what agents fail with."""
     failures = []
     for task in plan.tasks():

@@ -1,0 +1,168 @@
+"""What every executor does with one task, and the locks that keep two of them from writing the same logs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from duelgym.errors import DiskFullError, DuelgymError, LogError, SpecificationError
+from duelgym.rounds.members import NO_ROOM
+from duelgym_bench.common import CommonLearner
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.run_directory import RunDirectory
+from duelgym_bench.task import run_task
+
+LOCK = ".lock"
+_LONGEST_WAIT = 180.0  # seconds; a node that was lost keeps its locks on a network file system for up to about 90
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run have in common.
+
+    Attributes:
+        plan: what to run.
+        out: directory of all runs.
+        learner: the common learner; None in tuning, which does without.
+        track: names of trackers, which show the runs while they go on.
+    """
+
+    plan: Plan
+    out: Path
+    learner: CommonLearner | None
+    track: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that did not finish.
+
+    Attributes:
+        task: the run.
+        reason: why, in one line.
+        by_agent: whether the agent refused, raised or broke its contract, rather than anything else going wrong.
+        everywhere: whether all other runs would meet the same, as with a full disk, so that none should go on.
+    """
+
+    task: Task
+    reason: str
+    by_agent: bool = False
+    everywhere: bool = False
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A task has answered so many of its queries, those that it repeated to resume among them."""
+
+    task: Task
+    queries: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task has finished, or failed."""
+
+    task: Task
+    failure: Failure | None
+
+
+Event = Advanced | Ended
+
+
+def work(job: Job, task: Task, tell: Callable[[int], object]) -> Failure | None:
+    """Carry out one task; return None, or why it failed.
+
+    Args:
+        job: what it is part of.
+        task: the run.
+        tell: is told how many queries have been answered, again and again.
+    """
+    answered = 0
+
+    def progress(queries: int) -> None:
+        nonlocal answered
+        answered += queries
+        tell(answered)
+
+    directory = RunDirectory(job.out / "runs" / task.name)
+    try:
+        with _held(directory):
+            run_task(job.plan, task, job.out, job.learner, progress, job.track)
+    except DiskFullError as error:
+        return Failure(task, str(error), everywhere=True)
+    except DuelgymError as error:
+        return Failure(task, str(error), by_agent=isinstance(error, SpecificationError))
+    except (Exception, SystemExit) as error:  # whatever an agent of somebody else's does, the others' runs go on
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            reason = f"{directory.path}: {error.strerror}; make room, and the same command goes on where it stopped"
+            return Failure(task, reason, everywhere=True)
+        return Failure(task, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return None
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[str]:
+    """Hold a directory of runs, so that no second command writes the same logs; give a token that its lock file holds.
+
+    Raises:
+        LogError: if another process holds it.
+    """
+    with (out / LOCK).open("a+") as file:
+        if not _locked(file.fileno()):
+            file.seek(0)
+            holder = " ".join(file.read().split()[:2])
+            raise LogError(
+                f"{out}: another duelgym-bench run is writing here ({holder}); wait for it, or give a new --out"
+            )
+        token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}\n"
+        file.truncate(0)
+        file.write(token)
+        file.flush()
+        yield token
+
+
+def is_shared(out: Path, token: str) -> bool:
+    """Return whether this process, on whichever machine, sees the directory that the one with the token holds.
+
+    It must see the token in the lock file, and must not get the lock: then neither do two workers get one run's.
+    """
+    try:
+        with (out / LOCK).open("r+") as file:
+            return file.read() == token and not _locked(file.fileno())
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _held(directory: RunDirectory) -> Iterator[None]:
+    """Hold a run's query log, waiting for an earlier worker that was given up for lost but is not gone yet.
+
+    Raises:
+        LogError: if it is still there after a while.
+    """
+    directory.path.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + _LONGEST_WAIT
+    with directory.queries.open("ab") as log:
+        while not _locked(log.fileno()):
+            if time.monotonic() > until:
+                raise LogError(f"{directory.queries}: another process is writing it; end that, and run the same again")
+            time.sleep(0.2)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock of an open file, which goes when the file is closed or its process ends; return whether it was free."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems know no locks
+        pass
+    return True
