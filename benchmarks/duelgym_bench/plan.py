@@ -49,6 +49,11 @@ class Task:
         return self.configured.partition("#")[0]
 
     @property
+    def described(self) -> str:
+        """Return how messages call the task's agent."""
+        return f"agent {self.agent!r} on seed index {self.seed_index}"
+
+    @property
     def replica(self) -> int:
         """Return the replica number, 0 for the agent itself."""
         return int(self.agent.partition("@")[2] or 0)
@@ -187,6 +192,15 @@ def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:
     Raises:
         SpecificationError: in one line, if the name is unknown or the factory raises.
     """
+    return registry.make_agent(task.factory, **agent_arguments(plan, task, problem))
+
+
+def agent_arguments(plan: Plan, task: Task, problem: Problem) -> dict[str, Any]:
+    """Return what the factory of a task's agent is called with: plain JSON.
+
+    Raises:
+        SpecificationError: if the task's name numbers nothing, or a setting is not the plan's to choose.
+    """
     replica = task.agent.partition("@")[2]
     if "@" in task.agent and not (replica.isdigit() and int(replica) > 0):
         raise SpecificationError(f"agent {task.agent!r}: behind '@' stands the number of a replica, from 1")
@@ -208,7 +222,7 @@ def make_agent(plan: Plan, task: Task, problem: Problem) -> Agent:
         raise SpecificationError(
             f"agent {task.agent!r}: {', '.join(reserved)} cannot be a setting: the harness sets it"
         )
-    return registry.make_agent(task.factory, **given, **settings)
+    return {**given, **settings}
 
 
 def save_plan(plan: Plan, out: Path) -> Plan:

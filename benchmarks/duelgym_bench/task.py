@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 import duelgym  # noqa: F401  (registers the ids)
-from duelgym.agent import Contexts
+from duelgym.agent import Agent, Contexts
 from duelgym.envs.session import checked_pairs
 from duelgym.errors import DuelgymError, SpecificationError
 from duelgym.generators import Questions
@@ -25,6 +25,7 @@ from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, QueryWriter, header_of, read_queries
 from duelgym_bench.common import CommonLearner, write_common_curve
 from duelgym_bench.files import write_atomically
+from duelgym_bench.isolation.process import IsolationError
 from duelgym_bench.plan import Plan, Task, derived_seed, make_agent
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
 from duelgym_bench.tracking import Tracking, live_scores
@@ -42,6 +43,7 @@ def run_task(
     learner: CommonLearner | None,
     progress: Callable[[int], None],
     track: Sequence[str] = (),
+    agent: Agent | None = None,
 ) -> None:
     """Run one agent on one seed, from the start or from where it stopped.
 
@@ -56,6 +58,7 @@ def run_task(
         learner: the common learner; None in tuning, which does without.
         progress: is told how many queries have been answered since it was last told.
         track: names of trackers, which show each checkpoint while the run goes on.
+        agent: the task's agent, fresh, where it was made elsewhere (:func:`duelgym_bench.isolation.agent.isolated_agent`).
 
     Raises:
         DuelgymError: in one line, if the agent fails or the log does not agree.
@@ -65,7 +68,7 @@ def run_task(
         progress(plan.queries)
         return
     problem = plan.problem(task.seed_index)
-    agent = make_agent(plan, task, problem)
+    agent = make_agent(plan, task, problem) if agent is None else agent
     resumed = directory.recommendations.exists()  # an executor that holds the run has made its query log
     directory.path.mkdir(parents=True, exist_ok=True)
     env: Any = gym.make_vec(
@@ -266,6 +269,8 @@ class _Run:
         """Name the agent, in one line, in whatever goes wrong inside it."""
         try:
             yield
+        except IsolationError:  # says all that
+            raise
         except DuelgymError as error:
             raise SpecificationError(f"{self._who()}: {what} refused: {error}") from error
         except (Exception, SystemExit) as error:
@@ -273,7 +278,7 @@ class _Run:
             raise SpecificationError(f"{self._who()}: {what} raised {type(error).__name__}: {reason}") from error
 
     def _who(self) -> str:
-        return f"agent {self.task.agent!r} on seed index {self.task.seed_index}"
+        return self.task.described
 
 
 def limit_threads() -> None:

@@ -1,0 +1,157 @@
+"""What crosses between harness and isolated agent, and what is counted of it: every byte doubted."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+from duelgym.errors import SpecificationError
+from duelgym_bench.isolation.limits import MB, Limits
+from duelgym_bench.isolation.usage import Usage, descendants, usage_of
+from duelgym_bench.isolation.wire import MAX_HEADER, Channel, WireError
+
+TYPES = st.sampled_from(["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"])
+ARRAYS = TYPES.flatmap(lambda kind: arrays_of.arrays(kind, arrays_of.array_shapes(min_dims=0, min_side=0)))
+
+
+def received(sent, max_bytes=1 << 20):
+    """Return what is read where some bytes were sent and nothing follows."""
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(sent)
+        there.close()
+        channel = Channel(here, max_bytes)
+        header, announced = channel.receive_header()
+        return header, channel.receive_arrays(announced)
+
+
+def message(header, body=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<I", len(text)) + text + body
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text(max_size=20), ARRAYS, max_size=4), st.dictionaries(st.text(), st.integers(), max_size=3))
+def test_what_is_sent_arrives(arrays, fields):
+    fields.pop("arrays", None)
+    here, there = socket.socketpair()
+    with here, there:
+        Channel(here, 1 << 20).send(fields, arrays)
+        channel = Channel(there, 1 << 20)
+        header, announced = channel.receive_header()
+        got = channel.receive_arrays(announced)
+    assert header == fields and list(got) == list(arrays)
+    for name, array in arrays.items():
+        assert got[name].dtype == array.dtype and got[name].shape == array.shape
+        assert got[name].tobytes() == array.tobytes() and got[name].flags.owndata and got[name].flags.writeable
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_anything_but_be_refused(sent):
+    with pytest.raises((WireError, EOFError)):
+        received(sent)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=8))
+def test_no_header_does_anything_but_be_refused(value):
+    with pytest.raises((WireError, EOFError)):
+        received(message({"arrays": {"a": [value]}}, bytes(100)))
+    try:
+        _, arrays = received(message({"arrays": {"a": ["<f8", value]}}))
+    except (WireError, EOFError):
+        return
+    assert list(arrays["a"].shape) == value and 0 in value  # an empty array, which no bytes need to follow
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (struct.pack("<I", MAX_HEADER + 1), "a header of 65537 bytes; at most 65536 are allowed"),
+        (message(b"[" * 50_000), "not plain JSON"),
+        (message(b'{"a": NaN}'), "not plain JSON"),
+        (message(b'{"a": ' + b"9" * 5000 + b"}"), "not plain JSON"),
+        (message(b'{"a": "\xc3\xa9"}'), "not plain JSON"),
+        (message([]), "not a JSON object"),
+        (message({}), "without a list of at most 1024 arrays"),
+        (message({"arrays": {str(k): ["|u1", []] for k in range(1025)}}), "without a list of at most 1024 arrays"),
+        (message({"arrays": {"a": ["|O", [1]]}}), "not allowed"),
+        (message({"arrays": {"a": [">f8", [1]]}}), "not allowed"),
+        (message({"arrays": {"a": ["<f8", [-1]]}}), "not allowed"),
+        (message({"arrays": {"a": ["<f8", [True]]}}), "not allowed"),
+        (message({"arrays": {"a": ["<f8", [1.0]]}}), "not allowed"),
+        (message({"arrays": {"a": ["<f8", [1] * 9]}}), "not allowed"),
+        (message({"arrays": {"a" * 257: ["<f8", [1]]}}), "not allowed"),
+        (message({"arrays": {"a": ["<f8", [2**31 - 1] * 8]}}), "arrays of [0-9]+ bytes; at most 1048576 are allowed"),
+        (message({"arrays": {"a": ["<f8", [2**31 - 1, 2**31 - 1, 0]]}}), "at most 1048576 are allowed"),
+        (message({"arrays": {name: ["|u1", [600_000]] for name in "ab"}}), "arrays of 1200000 bytes"),
+        (message({"arrays": {"a": ["|b1", [2]]}}, b"\x00\x02"), "bool holds other bytes than 0 and 1"),
+    ],
+)
+def test_harmful_messages_are_refused(sent, reason):
+    with pytest.raises(WireError, match=reason):
+        received(sent)
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_is():
+    here, there = socket.socketpair()
+    with here, there:
+        channel = Channel(here, 1)
+        with pytest.raises(WireError, match="'a' is of type object"):
+            channel.send({}, {"b": np.zeros(1), "a": np.array([{}])})
+        with pytest.raises(WireError, match="a header of [0-9]+ bytes cannot be sent; 65536 can"):
+            channel.send({"long": "x" * MAX_HEADER}, {})
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.recv(1)
+
+
+def test_a_deadline_is_one_for_the_whole_message():
+    here, there = socket.socketpair()
+    with here, there:
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            Channel(here, 1 << 30).send({}, {"long": np.zeros(1 << 24)}, start + 0.2)  # which nobody reads
+        with pytest.raises(TimeoutError):
+            Channel(here, 1).receive_header(time.monotonic() + 0.05)
+        with pytest.raises(TimeoutError):
+            Channel(here, 1).receive_header(start)
+        assert 0.25 <= time.monotonic() - start < 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_usage_is_that_of_the_processes():
+    script = (
+        "import time; kept = bytearray(64 << 20); [None for _ in range(3_000_000)]; print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert child.pid in descendants(os.getpid())
+        usage = usage_of([child.pid])
+        twice = usage_of([child.pid, child.pid])
+        child.kill()
+    assert usage.threads == 1 and 64 * MB < usage.memory < 128 * MB and 0 < usage.cpu_seconds < 30
+    assert (twice.threads, twice.memory) == (2, 2 * usage.memory)
+    assert usage_of([child.pid]) == Usage(0, 0, 0.0)  # it has ended
+
+
+def test_a_breach_is_named():
+    limits = Limits(memory=100 * MB, processes=2, cpu_seconds=9)
+    assert Usage(2, 100 * MB, 9.0).breach(limits) is None
+    assert Usage(3, 0, 0.0).breach(limits) == "ran 3 processes and threads; 2 are allowed"
+    assert Usage(1, 101 * MB, 0.0).breach(limits) == "held 101 MB of memory; 100 are allowed"
+    assert Usage(1, 0, 9.5).breach(limits) == "used 9.5 s of processor time; 9 are allowed"
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "much", None])
+def test_limits_are_numbers_above_0(value):
+    with pytest.raises(SpecificationError, match="limit memory is .*; it must be a number above 0"):
+        Limits(memory=value)
