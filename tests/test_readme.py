@@ -34,7 +34,7 @@ def test_python_snippets_run(snippet, tmp_path):
     _run([sys.executable, "-c", snippet], tmp_path)
 
 
-def test_the_agent_of_ten_lines_runs_with_the_printed_commands(tmp_path):
+def test_the_agent_of_ten_lines_runs_with_the_printed_commands_and_a_smaller_budget(tmp_path):
     (source,) = (snippet for snippet in PYTHON if "class Taste" in snippet)
     assert sum(1 for line in source.splitlines() if line.strip() and not line.startswith("import")) <= 10
     (tmp_path / "my_agent.py").write_text(source)
@@ -43,7 +43,8 @@ def test_the_agent_of_ten_lines_runs_with_the_printed_commands(tmp_path):
     )
     _run([sys.executable, "check.py"], tmp_path)
     run, report = (command for command in COMMANDS if "runs/mine" in command)
-    _run(shlex.split(run), tmp_path)
+    assert run.endswith("--queries 640 --seeds 4 --out runs/mine")
+    _run(shlex.split(run.replace("--queries 640 --seeds 4", "--queries 64 --seeds 1")), tmp_path)
     shown = _run(shlex.split(report), tmp_path)
     assert "my_agent:Taste" in shown and shown.strip().endswith("runs/mine/report.html")
 
@@ -58,7 +59,7 @@ def test_the_commands_on_real_data_run_with_a_smaller_budget(tmp_path, real_data
     given = ["--embeddings", str(folder / "embeddings.safetensors"), "--index", str(folder / "index.json")]
     _run([*shlex.split(before), *given], tmp_path)
     assert "temperature" in _run(shlex.split(info), tmp_path)
-    short = shlex.split(run.replace("--queries 6400", "--queries 64 --seeds 2"))
+    short = shlex.split(run.replace("--queries 6400", "--queries 64 --seeds 1"))
     _run(short, tmp_path)
     assert "longest answer" in _run(shlex.split(report), tmp_path)
 

@@ -92,7 +92,7 @@ def test_a_whole_run_of_a_torch_agent_is_the_same_to_the_bit(tmp_path):
     learner = CommonLearner("response", 1.0, "")
     run_task(plan, task, tmp_path / "here", learner, lambda count: None)
     with isolated_agent(plan, task, plan.problem(0), Isolation()) as agent:
-        run_task(plan, task, tmp_path / "there", learner, lambda count: None, agent)
+        run_task(plan, task, tmp_path / "there", learner, lambda count: None, agent=agent)
     here, there = (RunDirectory(tmp_path / where / "runs" / task.name) for where in ("here", "there"))
     assert here.finished() and there.finished()
     names = sorted(path.name for path in here.path.iterdir() if path.name != "timings.jsonl")
@@ -191,7 +191,7 @@ def test_a_run_names_agent_and_seed(code, tmp_path):
     with isolated_agent(plan, task, plan.problem(2), Isolation(code=(code,))) as agent:
         message = "^agent 'isolated_agents:Hostile' on seed index 2: deepcopy.. raised TypeError: cannot pickle"
         with pytest.raises(IsolationError, match=message):
-            run_task(plan, task, tmp_path, None, lambda count: None, agent)
+            run_task(plan, task, tmp_path, None, lambda count: None, agent=agent)
 
 
 @pytest.mark.parametrize(
