@@ -13,6 +13,7 @@ import pytest
 
 from duelgym.errors import LogError
 from duelgym.rounds import read_members, read_queries
+from duelgym_bench.cli import main
 from duelgym_bench.plan import Task, load_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score, score_run
@@ -178,6 +179,21 @@ def bench(home, *arguments, check=True):
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.fixture
+def refusal(home, monkeypatch, capsys):
+    """What a command says that is refused, given in this process, which saves starting one each time."""
+
+    def of(*arguments):
+        monkeypatch.chdir(home)
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        assert main(arguments) == 1
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    return of
 
 
 def run(home, agents, out, *more, check=True, queries=160, seeds=1):
@@ -382,9 +398,8 @@ def test_widening_keeps_what_is_there_and_another_plan_is_refused(home, finished
         (",", "names no agent"),
     ],
 )
-def test_what_cannot_run_is_refused_before_anything_is_written(home, tmp_path, agents, words):
-    done = run(home, agents, tmp_path / "out", check=False)
-    assert done.returncode == 1 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_what_cannot_run_is_refused_before_anything_is_written(refusal, tmp_path, agents, words):
+    assert words in refusal(*_run_arguments(agents, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -402,9 +417,8 @@ def test_what_cannot_run_is_refused_before_anything_is_written(home, tmp_path, a
     ],
     ids=str,
 )
-def test_bad_arguments_are_refused_in_one_line(home, tmp_path, change, words):
-    done = run(home, "my_agents:learner", tmp_path / "out", *change, check=False)
-    assert done.returncode == 1 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_bad_arguments_are_refused_in_one_line(refusal, tmp_path, change, words):
+    assert words in refusal(*_run_arguments("my_agents:learner", tmp_path / "out", *change))
     assert not (tmp_path / "out").exists()
 
 
