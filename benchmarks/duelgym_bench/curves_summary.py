@@ -32,6 +32,7 @@ from duelgym_bench.ratio import (
 )
 from duelgym_bench.scored import References, Results, RunScores
 from duelgym_bench.statistics import (
+    N_RESAMPLES,
     Draws,
     Interval,
     Resamples,
@@ -45,7 +46,6 @@ from duelgym_bench.studentised import Mean
 
 N_THRESHOLDS = 100
 COLUMNS = (640, 1280, 3200, 6400, 32000, 40000)
-N_RESAMPLES = 2000
 
 
 def summarise(

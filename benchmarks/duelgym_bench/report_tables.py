@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from duelgym_bench.curves import AgentSummary, Difference, Summary, is_replica
+from duelgym_bench.curves import Difference, Summary, is_replica
 from duelgym_bench.ratio import FINAL
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
@@ -197,12 +197,6 @@ def _common(summary: Summary) -> Table:
 
 
 def _uncertainty(results: Results, summary: Summary) -> Table:
-    def cells(agent: AgentSummary) -> Iterator[str]:
-        for kind in KINDS:
-            reported = kind in agent.excess_nll
-            yield with_interval(agent.excess_nll[kind][-1]) if reported else MISSING
-            yield with_interval(agent.excess_nll_mean[kind]) if reported else MISSING
-
     coin = results.references.bits_per_label * math.log(2)
     return Table(
         "Uncertainty",
@@ -212,26 +206,27 @@ def _uncertainty(results: Results, summary: Summary) -> Table:
         f"{decimals(10 * coin)}. At the budget, and the mean over log labels as for the area; intervals over seeds alone. As "
         "the runs report it: shown, not ranked.",
         ("agent", *(f"{kind}{what}" for kind in KINDS for what in ("", ", mean"))),
-        tuple((agent.agent, *cells(agent)) for agent in summary.agents)
+        tuple((agent.agent, *_reported(KINDS, agent.excess_nll, agent.excess_nll_mean)) for agent in summary.agents)
         if any(agent.excess_nll for agent in summary.agents)
         else (),
     )
 
 
-def _accuracy(summary: Summary) -> Table:
-    def cells(agent: AgentSummary) -> Iterator[str]:
-        for kind in ACCURACIES:
-            reported = kind in agent.accuracy
-            yield with_interval(agent.accuracy[kind][-1]) if reported else MISSING
-            yield with_interval(agent.accuracy_mean[kind]) if reported else MISSING
+def _reported(kinds: Sequence[str], curves: Mapping[str, Interval], means: Mapping[str, Interval]) -> Iterator[str]:
+    """Yield, of each kind, what a run reports at the budget, and its mean over log labels."""
+    for kind in kinds:
+        yield with_interval(curves[kind][-1]) if kind in curves else MISSING
+        yield with_interval(means[kind]) if kind in means else MISSING
 
+
+def _accuracy(summary: Summary) -> Table:
     return Table(
         "Accuracy of the reward model",
         "Share of held-out pairs that the mean of the sampled utilities puts in the simulator's order: of random pairs, and of "
         "the best response with a random other. At the budget, and the mean over log labels as for the area; intervals over "
         "seeds alone. As the runs report it: shown, not ranked.",
         ("agent", "random pairs", "random pairs, mean", "best and another", "best and another, mean"),
-        tuple((agent.agent, *cells(agent)) for agent in summary.agents)
+        tuple((agent.agent, *_reported(ACCURACIES, agent.accuracy, agent.accuracy_mean)) for agent in summary.agents)
         if any(agent.accuracy for agent in summary.agents)
         else (),
     )

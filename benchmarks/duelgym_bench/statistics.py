@@ -15,6 +15,7 @@ from jaxtyping import Float64, Int64
 LEVEL = 0.95
 ENDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 AREA_START = 32
+N_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,8 @@ import numpy as np
 
 from duelgym_bench.aggregate import improvement, interquartile_mean
 from duelgym_bench.curves import AgentSummary, Summary
-from duelgym_bench.statistics import Interval, draw_strata
+from duelgym_bench.statistics import N_RESAMPLES, Interval, draw_strata
 from duelgym_bench.table import MISSING, Table, decimals, with_interval
-
-N_RESAMPLES = 2000
 
 
 def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | None) -> tuple[Table, ...]:
