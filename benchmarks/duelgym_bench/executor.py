@@ -10,6 +10,7 @@ from duelgym_bench.common import CommonLearner
 from duelgym_bench.executors import executor_named
 from duelgym_bench.executors.processes import workers
 from duelgym_bench.executors.work import Advanced, Failure, Job
+from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.plan import Plan
 from duelgym_bench.progress import Progress
 from duelgym_bench.run_directory import RunDirectory
@@ -25,6 +26,7 @@ def run_tasks(
     jobs: int,
     executor: str = "processes",
     track: tuple[str, ...] = (),
+    isolation: Isolation | None = None,
 ) -> list[Failure]:
     """Run every task of a plan that is not finished; return the failures, while the others' runs go on.
 
@@ -35,6 +37,7 @@ def run_tasks(
         jobs: number of runs that go on at once, each with one thread.
         executor: ``processes`` of this machine, or a cluster's by ``ray``.
         track: names of trackers, which show the runs while they go on.
+        isolation: how each run's agent is kept in a process of its own; None: it is not.
 
     Raises:
         LogError: if the disk is full or another command is writing to ``out``; if a process of this machine is killed,
@@ -47,7 +50,7 @@ def run_tasks(
     with Progress(plan.queries, len(tasks), len(waiting)) as progress:
         if not waiting:
             return []
-        with closing(executor_named(executor)(Job(plan, out, learner, track), waiting, jobs=jobs)) as events:
+        with closing(executor_named(executor)(Job(plan, out, learner, track, isolation), waiting, jobs=jobs)) as events:
             for event in events:
                 if isinstance(event, Advanced):
                     progress.advance(event)

@@ -74,6 +74,7 @@ class Plan:
         title: the suite's or environment's name, printed in every figure.
         settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry is untuned.
         tuning: whether these runs are for tuning: on seeds that reporting never uses, without the common learner.
+        salt: secret from which all seeds are derived; empty: the public ones.
     """
 
     env: str
@@ -86,6 +87,7 @@ class Plan:
     title: str
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: bool = False
+    salt: str = ""
 
     def tasks(self) -> Iterator[Task]:
         """Yield every run, seed by seed, so that a run that is cut short leaves whole comparisons."""
@@ -105,11 +107,14 @@ class Plan:
 
     def env_seed(self, seed_index: int) -> int:
         """Return the environment's seed: equal for all agents, derived by hash, never consecutive."""
-        return derived_seed("tune" if self.tuning else "environment", self.env, seed_index)
+        return self._seed("tune" if self.tuning else "environment", self.env, seed_index)
 
     def agent_seed(self, task: Task) -> int:
         """Return the agent's own seed, which says nothing about the environment's."""
-        return derived_seed("tune-agent" if self.tuning else "agent", task.seed_index, task.replica)
+        return self._seed("tune-agent" if self.tuning else "agent", task.seed_index, task.replica)
+
+    def _seed(self, *parts: object) -> int:
+        return derived_seed(*parts, self.salt) if self.salt else derived_seed(*parts)
 
     def problem(self, seed_index: int) -> Problem:
         """Return the environment's problem for a seed, with its assessment fold."""
@@ -248,7 +253,7 @@ def joined_plan(plan: Plan, out: Path) -> Plan:
     """
     if (out / PLAN).exists():
         there = load_plan(out)
-        for name in ("env", "env_kwargs", "queries", "batch", "tuning"):
+        for name in ("env", "env_kwargs", "queries", "batch", "tuning", "salt"):
             if getattr(there, name) != getattr(plan, name):
                 raise SpecificationError(
                     f"{out} holds runs with {name} {getattr(there, name)!r}, not {getattr(plan, name)!r}; give a new --out"

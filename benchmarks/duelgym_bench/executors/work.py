@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from duelgym.agent import Agent
 from duelgym.errors import DiskFullError, DuelgymError, LogError, SpecificationError
 from duelgym.rounds.members import NO_ROOM
 from duelgym_bench.common import CommonLearner
+from duelgym_bench.isolation.agent import isolated_agent
+from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import run_task
@@ -32,12 +35,14 @@ class Job:
         out: directory of all runs.
         learner: the common learner; None in tuning, which does without.
         track: names of trackers, which show the runs while they go on.
+        isolation: how each run's agent is kept in a process of its own; None: it is not.
     """
 
     plan: Plan
     out: Path
     learner: CommonLearner | None
     track: tuple[str, ...] = ()
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ def work(job: Job, task: Task, tell: Callable[[int], object]) -> Failure | None:
 
     directory = RunDirectory(job.out / "runs" / task.name)
     try:
-        with _held(directory):
-            run_task(job.plan, task, job.out, job.learner, progress, job.track)
+        with _held(directory), _isolated(job, task) as agent:
+            run_task(job.plan, task, job.out, job.learner, progress, job.track, agent)
     except DiskFullError as error:
         return Failure(task, str(error), everywhere=True)
     except DuelgymError as error:
@@ -105,6 +110,16 @@ def work(job: Job, task: Task, tell: Callable[[int], object]) -> Failure | None:
             return Failure(task, reason, everywhere=True)
         return Failure(task, f"{type(error).__name__}: {' '.join(str(error).split())}")
     return None
+
+
+@contextlib.contextmanager
+def _isolated(job: Job, task: Task) -> Iterator[Agent | None]:
+    """Give a task's agent in a process of its own, which ends with it; None where it is to live in this one."""
+    if job.isolation is None:
+        yield None
+        return
+    with isolated_agent(job.plan, task, job.plan.problem(task.seed_index), job.isolation) as agent:
+        yield agent
 
 
 @contextlib.contextmanager
