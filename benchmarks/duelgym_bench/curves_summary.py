@@ -67,7 +67,7 @@ def summarise(
     checkpoints = first[0].checkpoints
     resamples = draw_resamples([run.prompt_group for run in first], sizes, n_resamples, np.random.default_rng(seed))
     wins = {agent: Mean.over_prompts([run.win for run in of], resamples) for agent, of in runs.items()}
-    references = _reference_means(results.references, first, resamples)
+    references = reference_means(results.references, first, resamples)
     oracle, light = references[ORACLE], resamples.light
     areas = {
         agent: win.formula(lambda win, oracle: area(win, oracle, checkpoints), oracle) for agent, win in wins.items()
@@ -130,7 +130,14 @@ def _policy_mean(
     return each.formula(lambda rows: rows[:, 0])
 
 
-def _reference_means(references: References, runs: Sequence[RunScores], resamples: Resamples) -> dict[str, Mean]:
+def reference_means(references: References, runs: Sequence[RunScores], resamples: Resamples) -> dict[str, Mean]:
+    """Return the mean win rates of the oracle, the supervised reference and the policies that ask nothing.
+
+    Args:
+        references: win rates per prompt.
+        runs: those of one agent, whose seeds and prompts the means are over.
+        resamples: of these seeds and prompts.
+    """
     wins = {ORACLE: references.oracle}
     if references.supervised is not None:
         wins[SUPERVISED] = references.supervised

@@ -63,19 +63,22 @@ class Mean:
         The squared standard error is the variance between seeds divided by their number, of the data or of the resample,
         plus the variance of what seeds share, which prompts are many enough to know from the data alone.
         """
-        n = len(self.by_seed)
-        if n == 1:
+        if len(self.by_seed) == 1:
             return Interval.of(self.light)
         value = self.full[0]
-        away = self.by_seed - self.by_seed.mean(axis=0)
-        shared = self.shared[1:].var(axis=0)
-
-        def error(weights: Float64[np.ndarray, "rows seeds"]) -> Float64[np.ndarray, "rows ..."]:
-            squares, means = (np.tensordot(weights, power, axes=1) for power in (away**2, away))
-            return np.sqrt(np.maximum(squares - means**2, 0) / (n - 1) + shared)
-
-        own, *drawn = np.split(error(resamples.full.seeds), [1])
+        own, *drawn = np.split(self._errors(resamples), [1])
         least = np.maximum(drawn[0], _LEAST_ERROR * own)
         distance = (self.full[1:] - value) / np.where(least > 0, least, 1.0)  # without any spread the distance is none
         low, high = np.quantile(distance, ENDS, axis=0)
         return Interval(np.asarray(value), value - high * own[0], value - low * own[0])
+
+    def standard_error(self, resamples: Resamples) -> Float64[np.ndarray, "*shape"]:
+        """Return the standard error over seeds and prompts, as :meth:`interval` has it; at least two seeds are needed."""
+        return np.asarray(self._errors(resamples)[0])
+
+    def _errors(self, resamples: Resamples) -> Float64[np.ndarray, "rows ..."]:
+        """Return the standard error of the data (row 0) and of every resample."""
+        n, weights = len(self.by_seed), resamples.full.seeds
+        away = self.by_seed - self.by_seed.mean(axis=0)
+        squares, means = (np.tensordot(weights, power, axes=1) for power in (away**2, away))
+        return np.sqrt(np.maximum(squares - means**2, 0) / (n - 1) + self.shared[1:].var(axis=0))

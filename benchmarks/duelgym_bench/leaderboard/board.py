@@ -45,19 +45,22 @@ class Row:
 
     Attributes:
         name: of the entry's folder, or of the policy, such as ``"longest answer"``.
+        track: ``"text"`` if the agent reads texts, and so runs only where there are some; tracks are ranked apart.
         kind: ``"entry"`` is ranked; ``"trivial"`` must lose; ``"limit"`` is the oracle or the supervised reference.
         submission: the sha256 of the ``submission.json`` that was run; None for what is no entry.
-        rank: 1 + the number of entries that are significantly better; None for what is no entry.
-        area: mean over the round's environments.
+        rank: 1 + the number of entries of its track that are significantly better; None for what is no entry.
+        area: mean over the environments it has figures on.
         drop: of the area, from public runs to the round's; positive: the agent did better where it could be known.
             None without public runs.
         seconds_per_query: selecting and learning; None for what asks nothing.
-        above_trivial: whether it is significantly above every trivial row; None for what is no entry.
+        above_trivial: whether it is significantly above every trivial row, on the environments that both have; None for what
+            is no entry.
         profile: share of its runs whose area is above each of the board's thresholds; empty for what asks nothing.
         on: environment -> figures.
     """
 
     name: Line
+    track: Literal["embedding", "text"]
     kind: Literal["entry", "trivial", "limit"]
     submission: Sha256 | None
     rank: Annotated[int, Field(ge=1)] | None
@@ -81,7 +84,7 @@ class Board:
         thresholds: areas at which profiles are given.
         rows: entries by area, then trivial rows by area, then limits.
         improvement: for each ordered pair of entries, in the order of rows: the probability that a run of the first has a
-            larger area than an independent run of the second.
+            larger area than an independent run of the second, on the environments that both have; .5 beside itself.
         versions: distribution -> version.
     """
 

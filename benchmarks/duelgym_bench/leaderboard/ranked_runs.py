@@ -1,0 +1,93 @@
+"""Ranked runs: which there are, where they lie, and what scoring them yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from duelgym_bench.executors.processes import workers
+from duelgym_bench.leaderboard.plans import ON_POOL
+from duelgym_bench.leaderboard.records import Round, Submission
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.references import merged, seed_references
+from duelgym_bench.scored import Results, RunScores
+from duelgym_bench.scores import score_run, versions
+
+BASELINE = "uniform pairs"
+_TRIVIAL = "duelgym_bench.leaderboard.trivial"
+TRIVIAL: Mapping[str, str] = {
+    BASELINE: f"{_TRIVIAL}:uniform_pairs",
+    "first two": f"{_TRIVIAL}:first_two",
+    "same pair": f"{_TRIVIAL}:same_pair",
+    "longest two": f"{_TRIVIAL}:longest_two",
+}
+"""Row -> agent that asks without thinking; the last reads texts."""
+READS_TEXTS = "longest two"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An agent that a round ranks, or one of the trivial ones.
+
+    Attributes:
+        name: of its row.
+        factory: as for ``duelgym-bench run``.
+        settings: that replace the factory's defaults.
+        environments: those of the round on which it runs.
+        submission: what it comes from; None for a trivial one.
+        code: directory of its modules; None where it needs none.
+    """
+
+    name: str
+    factory: str
+    settings: Mapping[str, object]
+    environments: tuple[str, ...]
+    submission: Submission | None = None
+    code: Path | None = None
+
+    @property
+    def folder(self) -> str:
+        """The name of its directory of runs."""
+        return self.name.replace(" ", "-")
+
+
+def entrant_of(submission: Submission, folder: Path) -> Entrant:
+    """Return a submission as an entrant."""
+    code = folder / "agent" if submission.code else None
+    return Entrant(submission.name, submission.factory, submission.settings, tuple(submission.runs), submission, code)
+
+
+def trivial_entrants(round: Round) -> tuple[Entrant, ...]:
+    """Return the trivial agents; those that read texts run where there are some."""
+    return tuple(
+        Entrant(name, factory, {}, (ON_POOL,) if name == READS_TEXTS else round.ids)
+        for name, factory in TRIVIAL.items()
+        if name != READS_TEXTS or ON_POOL in round.ids
+    )
+
+
+def environment_results(plans: Mapping[str, tuple[Plan, Path]], *, jobs: int) -> Results:
+    """Score all runs on one environment.
+
+    Args:
+        plans: row -> its plan, of one agent, and the directory of its runs; the baseline's among them.
+        jobs: processes.
+
+    Raises:
+        LogError: if a run is missing, unfinished or changed, or does not replay.
+    """
+    plan, _ = plans[BASELINE]
+    tasks = [(name, own, out, task) for name, (own, out) in plans.items() for task in own.tasks()]
+    with workers(jobs) as pool:
+        seeds = pool.map(partial(seed_references, plan), range(plan.seeds))
+        runs = tuple(pool.map(_scored, tasks))
+        references = merged(plan, list(seeds))
+    specification = {**plan.problem(0).specification, "queries": plan.queries, "batch": plan.batch}
+    return Results(plan.title, plan.command, versions(), specification, (), BASELINE, runs, references)
+
+
+def _scored(work: tuple[str, Plan, Path, Task]) -> RunScores:
+    name, plan, out, task = work
+    return replace(score_run(plan, out, task), agent=name)
