@@ -11,6 +11,7 @@ from pathlib import Path
 from duelgym.errors import DuelgymError
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
+from duelgym_bench.leaderboard.commands import add_parsers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--against", default="", metavar="A,B", help="agents to subtract from all others, beside the passive baseline"
     )
     report.set_defaults(call=commands.report)
+    add_parsers(subparsers)
     return parser
 
 

@@ -112,17 +112,26 @@ def read_recommendations(path: Path) -> Recommendations:
     lines = "".join(read_members(path).texts).splitlines()
     number = 0
     try:
-        prompts = tuple(int(p) for p in json.loads(lines[0])["prompts"])
+        prompts = _whole_numbers(json.loads(lines[0])["prompts"])
         chosen: dict[int, tuple[int, ...]] = {}
         for number, line in enumerate(lines[1:], start=1):
             record = json.loads(line)
-            candidates = tuple(int(c) for c in record["candidates"])
-            if len(candidates) != len(prompts) or record["t"] in chosen:
+            candidates, (t,) = _whole_numbers(record["candidates"]), _whole_numbers([record["t"]])
+            if len(candidates) != len(prompts) or t in chosen:
                 raise LogError(f"{path}, line {number + 1}: a checkpoint twice, or not one candidate for every prompt")
-            chosen[int(record["t"])] = candidates
-    except (IndexError, KeyError, TypeError, json.JSONDecodeError):
+            chosen[t] = candidates
+    except LogError:
+        raise
+    except (LookupError, TypeError, ValueError, RecursionError):
         raise LogError(f"{path}, line {number + 1}: not a line of recommendations") from None
     return Recommendations(prompts, chosen)
+
+
+def _whole_numbers(values: object) -> tuple[int, ...]:
+    """Return whole numbers as they stand; ``int`` would round, and read strings, in silence."""
+    if not isinstance(values, list) or any(type(value) is not int or abs(value) >= 2**63 for value in values):
+        raise TypeError
+    return tuple(values)
 
 
 def _sha256(path: Path) -> str:

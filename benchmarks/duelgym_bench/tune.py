@@ -33,12 +33,11 @@ from duelgym.checks import whole_number
 from duelgym.errors import LogError, SpecificationError
 from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym_agents.registry import composition
+from duelgym_bench.assessment import Assessment
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.plan import PLAN, Plan, Task, check_plan, load_plan, tuning_arguments
 from duelgym_bench.run_directory import RunDirectory
-from duelgym_bench.scores import looked_up, recommended_positions
 from duelgym_bench.search_space import configuration
-from duelgym_bench.statistics import area
 
 
 @dataclass(frozen=True)
@@ -145,17 +144,13 @@ def tune(plan: Plan, out: Path, *, jobs: int) -> tuple[TunedAgent, ...]:
 
 def _areas(plan: Plan, out: Path, agents: Sequence[str]) -> dict[str, Float64[np.ndarray, " seeds"]]:
     """Return each agent's area on every seed, from what it recommended; their mean is the area of a report."""
-    curves: dict[str, list[Float64[np.ndarray, " checkpoints"]]] = {agent: [] for agent in agents}
-    oracles = []
-    for seed_index in range(plan.seeds):
-        held_out = plan.session(seed_index).assessment()
-        wins = held_out.win_rates()
-        oracles.append(wins.max(axis=1).mean())
-        for agent, of in curves.items():
-            directory = RunDirectory(out / "runs" / Task(agent, seed_index).name)
+    assessment = Assessment(plan)
+    areas = {}
+    for agent in agents:
+        directories = [RunDirectory(out / "runs" / Task(agent, index).name) for index in range(plan.seeds)]
+        for directory in directories:
             directory.verify(tuning=True)
-            chosen = recommended_positions(directory.recommendations, held_out, plan)
-            of.append(looked_up(wins, chosen).mean(axis=1))
-    checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
-    oracle = np.full(plan.seeds, np.mean(oracles))
-    return {agent: area(np.stack(of), oracle, checkpoints) for agent, of in curves.items()}
+        areas[agent] = assessment.areas(
+            [assessment.curve(k, each.recommendations) for k, each in enumerate(directories)]
+        )
+    return areas

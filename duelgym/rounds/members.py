@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import math
 import os
 import zlib
 from dataclasses import dataclass
@@ -31,11 +32,15 @@ class Members:
     torn_bytes: int
 
 
-def read_members(path: Path) -> Members:
+def read_members(path: Path, *, most: float = math.inf) -> Members:
     """Read a log as far as it is whole; a torn end is counted, not repaired.
 
+    Args:
+        path: the log.
+        most: bytes that it may hold decompressed; little more is decompressed of one that holds more.
+
     Raises:
-        LogError: if the file is missing, or damaged anywhere but at its end.
+        LogError: if the file is missing, holds more than ``most``, or is damaged anywhere but at its end.
     """
     try:
         data = path.read_bytes()
@@ -43,13 +48,16 @@ def read_members(path: Path) -> Members:
         raise LogError(f"{path}: no such log") from None
     texts: list[str] = []
     ends: list[int] = []
-    offset = 0
+    offset, held = 0, 0
     while offset < len(data):
         inflater, pieces, end = zlib.decompressobj(wbits=31), [], offset
         try:
             while not inflater.eof and end < len(data):  # in small steps, since what follows a member is copied
                 pieces.append(inflater.decompress(data[end : end + _STEP_BYTES]))
                 end = min(end + _STEP_BYTES, len(data))
+                held += len(pieces[-1])
+                if held > most:
+                    raise LogError(f"{path}: holds more than {most:.0f} bytes decompressed")
             text = b"".join(pieces).decode() if inflater.eof else ""
         except (zlib.error, UnicodeDecodeError) as error:
             raise LogError(f"{path}: damaged after member {len(texts)}, at byte {offset} ({error})") from None

@@ -174,8 +174,8 @@ def _whole(values: Any) -> list[int]:
 def _parse(path: Path, number: int, text: str) -> dict[str, Any]:
     try:
         record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise LogError(f"{path}, line {number}: not JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # no JSON, a number of too many digits, brackets in brackets in …
+        raise LogError(f"{path}, line {number}: not JSON ({getattr(error, 'msg', error)})") from None
     if not isinstance(record, dict):
         raise LogError(f"{path}, line {number}: not a JSON object")
     return record

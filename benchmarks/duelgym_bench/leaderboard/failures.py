@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duelgym.errors import DuelgymError
 from duelgym_bench.table import printable
+
+MOST_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,17 @@ class RefusedError(DuelgymError):
     def __init__(self, *failures: Failure) -> None:
         super().__init__("; ".join(map(str, failures)))
         self.failures = failures
+
+
+def refuse(failures: Sequence[Failure]) -> None:
+    """Raise what was found, if anything was.
+
+    Raises:
+        RefusedError: with the first failures, and how many more there are.
+    """
+    if not failures:
+        return
+    shown, more = failures[:MOST_SHOWN], len(failures) - MOST_SHOWN
+    if more > 0:
+        shown = [*shown, Failure("…", f"{more} more", "put these right first")]
+    raise RefusedError(*shown)

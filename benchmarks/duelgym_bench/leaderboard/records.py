@@ -247,11 +247,12 @@ def today() -> str:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    record: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in record:
             raise ValueError(f"field {name!r} twice")
-    return dict(pairs)
+        record[name] = value
+    return record
 
 
 def _no_constant(text: str) -> float:

@@ -1,0 +1,231 @@
+"""``duelgym-bench submission``: make, check and replay submissions to the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from duelgym.errors import SpecificationError
+
+if TYPE_CHECKING:
+    from duelgym_bench.leaderboard.check import Checked
+
+LEADERBOARD = Path("leaderboard")
+_EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--double-thompson--20260301"
+
+
+def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands of the leaderboard to a command line."""
+    add_submission(subparsers)
+
+
+def add_submission(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """Add ``submission``; return where its actions are added."""
+    parser = subparsers.add_parser(
+        "submission",
+        help="make, check and replay submissions to the leaderboard",
+        description="Make, check and replay submissions to the leaderboard.",
+        epilog=f"example: {_EXAMPLE.format('check')}",
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    _add_new(actions)
+    check = add_action(actions, "check", "check files, hashes, logs and claims; no code of the agent runs", run_check)
+    check.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    replay = add_action(actions, "replay", "check, then reproduce every context and preference bit for bit", run_replay)
+    replay.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    replay.add_argument("--record", action="store_true", help="write down that it replays (maintainers)")
+    add_jobs(replay)
+    return actions
+
+
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    call: Callable[[argparse.Namespace, list[str]], int],
+) -> argparse.ArgumentParser:
+    """Add an action on a submission's folder, ``DIR``."""
+    parser = actions.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {_EXAMPLE.format(name)}"
+    )
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the submission")
+    add_leaderboard(parser)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    """Add ``--leaderboard``."""
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        default=LEADERBOARD,
+        metavar="DIR",
+        help="folder with rounds and submissions (default: %(default)s)",
+    )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs``."""
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+
+
+def run_new(options: argparse.Namespace, given: list[str]) -> int:
+    """Write a submission and say what comes next; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.new import Described, new
+    from duelgym_bench.leaderboard.records import today
+
+    described = Described(
+        team=options.team,
+        agent=options.name,
+        date=options.date or today(),
+        contact=options.contact,
+        licence=options.licence,
+        about=options.about,
+        cpu=options.cpu or _processor(),
+        accelerator=options.accelerator,
+        repeats=options.repeats,
+    )
+    try:
+        made = new(
+            options.leaderboard,
+            described,
+            options.runs,
+            agent=options.agent,
+            code=options.code,
+            round_name=options.round,
+        )
+    except RefusedError as error:
+        return _refused(error)
+    claims = {env: runs.claims for env, runs in made.submission.runs.items()}
+    print(f"wrote {made.folder}")
+    for env, claim in claims.items():
+        print(f"  {env}: area {claim.area:.3f}, win rate {claim.win_rate:.3f}")
+    print(f"  code: {', '.join(made.submission.code) or 'none'}; repeats {made.submission.repeats}")
+    print(
+        f"next: read {made.folder / 'submission.json'}, name pretrained weights there, then\n"
+        f"  duelgym-bench submission replay {made.folder}\n"
+        f"and open a pull request that adds this folder alone"
+    )
+    return 0
+
+
+def run_check(options: argparse.Namespace, given: list[str]) -> int:
+    """Check a submission; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.check import check
+
+    return _judge(options, lambda: check(options.dir, options.leaderboard), "files, hashes, logs and claims agree")
+
+
+def run_replay(options: argparse.Namespace, given: list[str]) -> int:
+    """Replay a submission, and write that down where asked; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.replay import replay
+    from duelgym_bench.leaderboard.status import record_replayed
+
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+
+    def judged() -> Checked:
+        checked = replay(options.dir, options.leaderboard, jobs=options.jobs)
+        if options.record:
+            record_replayed(checked, options.leaderboard)
+        return checked
+
+    return _judge(options, judged, "every context and preference is reproduced")
+
+
+def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
+    """Print what judging a submission finds; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.status import status_of
+    from duelgym_bench.table import printable
+
+    name = printable(options.dir.absolute().name)
+    try:
+        checked = judged()
+        status = status_of(checked, options.leaderboard)
+    except RefusedError as error:
+        if not options.json:
+            return _refused(error)
+        failures = [{part: printable(text) for part, text in vars(failure).items()} for failure in error.failures]
+        print(json.dumps({"ok": False, "submission": name, "status": None, "failures": failures}, indent=1))
+        return 1
+    if options.json:
+        print(json.dumps({"ok": True, "submission": name, "status": status, "failures": []}, indent=1))
+    else:
+        print(f"ok {name}: {found}; status {status}")
+    return 0
+
+
+def _refused(error: Exception) -> int:
+    from duelgym_bench.leaderboard.failures import RefusedError
+
+    assert isinstance(error, RefusedError)
+    for failure in error.failures:
+        print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
+    return 1
+
+
+def _add_new(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "new",
+        help="make a submission from finished runs",
+        description="Make a submission from finished runs: copy logs and code, fill in hashes and claims, and check the result.",
+        epilog="example: duelgym-bench submission new --from runs/synthetic --from runs/llm --code my_agent.py "
+        "--team example-lab --name double-thompson --contact someone@example.org --licence MIT --about 'Thompson, twice.'",
+    )
+    parser.add_argument(
+        "--from",
+        dest="runs",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="RUNDIR",
+        help="directory of 'duelgym-bench run'; once for every environment of the round",
+    )
+    parser.add_argument("--agent", metavar="A", help="whose runs, where the directories hold those of several agents")
+    parser.add_argument(
+        "--code",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file of the agent, or a directory of which the Python files count; repeat it for more",
+    )
+    parser.add_argument("--team", required=True, help="small letters, digits and single '-'")
+    parser.add_argument("--name", required=True, help="of the agent, likewise")
+    parser.add_argument("--contact", required=True, help="an address or a page")
+    parser.add_argument("--licence", required=True, help="of the agent's code, such as MIT")
+    parser.add_argument("--about", required=True, help="the agent in a sentence")
+    parser.add_argument("--round", metavar="NAME", help="default: the only open round")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
+    parser.add_argument("--cpu", help="what the runs were made on (default: this machine's)")
+    parser.add_argument("--accelerator", default="none", help="likewise (default: %(default)s)")
+    parser.add_argument(
+        "--repeats",
+        choices=("bitwise", "statistically"),
+        help="how exactly the agent repeats itself on another machine (default: as its imports suggest)",
+    )
+    add_leaderboard(parser)
+    parser.set_defaults(call=run_new)
+
+
+def _processor() -> str:
+    """Return this machine's processor as its system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(named), "") or platform.processor() or platform.machine() or "unknown"
