@@ -22,7 +22,11 @@ _EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--dou
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands of the leaderboard to a command line."""
+    from duelgym_bench.leaderboard.round_commands import add_round, add_site
+
     add_submission(subparsers)
+    add_round(subparsers)
+    add_site(subparsers)
 
 
 def add_submission(

@@ -17,7 +17,7 @@ from duelgym_bench.common import CommonLearner, tune_common_learner
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, Wanted
 from duelgym_bench.leaderboard.board import Board
-from duelgym_bench.leaderboard.check import Checked, check, read_round, sha256_of
+from duelgym_bench.leaderboard.check import Checked, check, read_round
 from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.plans import ranked_plan, salt_hash
@@ -102,9 +102,7 @@ def new_round(
         with os.fdopen(os.open(salt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32) + "\n")
     salt = read_salt(salt_file, root)
-    recorded = record_round_pool(
-        pool, salt, name=f"round-{name}", prompts=prompts, candidates=candidates, jobs=jobs
-    )
+    recorded = record_round_pool(pool, salt, name=f"round-{name}", prompts=prompts, candidates=candidates, jobs=jobs)
     made = Round(
         schema=1,
         name=name,
@@ -196,7 +194,8 @@ def close_round(
     """
     round, salt = _opened(root, name, salt_file, pool)
     drawn = round_prompts(salt, round.pool.prompts)
-    if list(CandidatePool.open(pool).prompts) != drawn:
+    recorded = CandidatePool.open(pool)
+    if [recorded.texts(row).prompt for row in range(recorded.n_prompts)] != drawn:
         refuse([Failure(str(pool), "does not hold the prompts that the salt draws", "record the pool from the salt")])
     checked = _checked(root, name, ())
     if unknown := sorted(set(left_out) - {one.submission.name for one in checked}):
@@ -207,7 +206,7 @@ def close_round(
     entrants = [*_entrants(checked), *trivial_entrants(round)]
     plans = {entrant.name: _plans(round, entrant, salt, pool, out) for entrant in entrants}
     refuse(list(_unfinished(plans)))
-    scored = {
+    scored: dict[str, Scored] = {
         env: Scored(environment_results({name: of[env] for name, of in plans.items() if env in of}, jobs=jobs))
         for env in round.ids
     }
@@ -299,8 +298,6 @@ def _public_areas(checked: Checked) -> dict[str, list[float]]:
     areas = {}
     for env, plan in checked.plans.items():
         assessment = Assessment(plan)
-        curves = [
-            assessment.curve(index, checked.directory(env, index).recommendations) for index in range(plan.seeds)
-        ]
+        curves = [assessment.curve(index, checked.directory(env, index).recommendations) for index in range(plan.seeds)]
         areas[env] = assessment.areas(curves).tolist()
     return areas

@@ -1,0 +1,195 @@
+"""``duelgym-bench round`` and ``duelgym-bench site``: what maintainers do."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from duelgym.errors import SpecificationError
+from duelgym_bench.leaderboard.commands import _refused as refused
+from duelgym_bench.leaderboard.commands import add_jobs, add_leaderboard
+
+
+def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``round`` with its actions."""
+    text = "open, run and close rounds of the leaderboard"
+    parser = subparsers.add_parser(
+        "round",
+        help=f"{text} (maintainers)",
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog="example: duelgym-bench round new 2026-q4 --salt ~/2026-q4.salt --pool ~/2026-q4-pool",
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    new = _action(actions, "new", "draw a salt, record the round's pool, publish the hashes of both", run_new)
+    new.add_argument("--queries", type=int, default=1600, metavar="T", help="labels of every run (default %(default)s)")
+    new.add_argument(
+        "--batch-size", type=int, default=32, metavar="B", help="queries between updates (default %(default)s)"
+    )
+    new.add_argument("--seeds", type=int, default=10, metavar="S", help="of every environment (default %(default)s)")
+    new.add_argument("--prompts", type=int, default=500, metavar="P", help="of the pool (default %(default)s)")
+    new.add_argument("--candidates", type=int, default=100, metavar="N", help="responses to each (default %(default)s)")
+    new.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
+    run = _action(actions, "run", "run the entries in isolation, and the trivial agents; repeated, it goes on", run_run)
+    _add_runs(run)
+    run.add_argument("--entry", action="append", default=[], metavar="NAME", help="only this one; repeat it for more")
+    run.add_argument(
+        "--namespaces",
+        choices=("required", "wanted"),
+        default="required",
+        help="whether to refuse where the kernel lends none to isolate agents in (default %(default)s)",
+    )
+    close = _action(actions, "close", "score the ranked runs, publish board, logs, pool and salt", run_close)
+    _add_runs(close)
+    close.add_argument(
+        "--leave-out", action="append", default=[], metavar="NAME=REASON", help="do not rank this entry, and say why"
+    )
+    close.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
+
+
+def add_site(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``site``."""
+    parser = subparsers.add_parser(
+        "site",
+        help="write the leaderboard's page from its files",
+        description="Write the leaderboard's page, site/index.html, from its files; equal files give equal bytes.",
+        epilog="example: duelgym-bench site",
+    )
+    add_leaderboard(parser)
+    parser.set_defaults(call=run_site)
+
+
+def run_new(options: argparse.Namespace, given: list[str]) -> int:
+    """Open a round; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.records import today
+    from duelgym_bench.leaderboard.rounds import new_round
+
+    try:
+        made = new_round(
+            options.leaderboard,
+            options.name,
+            salt_file=options.salt,
+            pool=options.pool,
+            day=options.date or today(),
+            queries=options.queries,
+            batch=options.batch_size,
+            seeds=options.seeds,
+            prompts=options.prompts,
+            candidates=options.candidates,
+            jobs=_jobs(options),
+        )
+    except RefusedError as error:
+        return refused(error)
+    print(f"round {made.name} is open: {options.leaderboard / 'rounds' / made.name}.json")
+    print(f"  salt {options.salt}, to be kept secret; its sha256 is {made.salt_sha256}")
+    print(f"  pool {options.pool}, likewise; its sha256 is {made.pool.sha256}")
+    return 0
+
+
+def run_run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run a round; return 1 if it or any run is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.rounds import run_round
+
+    try:
+        failures = run_round(
+            options.leaderboard,
+            options.name,
+            salt_file=options.salt,
+            pool=options.pool,
+            out=options.runs,
+            only=options.entry,
+            namespaces=options.namespaces,
+            jobs=_jobs(options),
+        )
+        if failures:
+            raise RefusedError(*failures)
+    except RefusedError as error:
+        return refused(error)
+    print(f"all runs are finished in {options.runs}; next: duelgym-bench round close {options.name} …")
+    return 0
+
+
+def run_close(options: argparse.Namespace, given: list[str]) -> int:
+    """Close a round and print its ranking; return 1 if it is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.records import today
+    from duelgym_bench.leaderboard.rounds import close_round
+    from duelgym_bench.table import Table, as_text, decimals
+
+    reasons = dict(text.partition("=")[::2] for text in options.leave_out)
+    if not all(reasons.values()):
+        raise SpecificationError("--leave-out needs a reason: NAME=REASON")
+    try:
+        board = close_round(
+            options.leaderboard,
+            options.name,
+            salt_file=options.salt,
+            pool=options.pool,
+            out=options.runs,
+            day=options.date or today(),
+            left_out=reasons,
+            jobs=_jobs(options),
+        )
+    except RefusedError as error:
+        return refused(error)
+    rows = [
+        (
+            "" if row.rank is None else str(row.rank),
+            row.name,
+            f"{decimals(row.area.value)} [{decimals(row.area.low)} {decimals(row.area.high)}]",
+            "no" if row.above_trivial is False else "",
+        )
+        for row in board.rows
+    ]
+    note = (
+        "Area under win rate against log labels, mean over environments; 95 % intervals. Equal ranks: not told apart."
+    )
+    print(as_text(Table(f"Round {board.round}", note, ("rank", "agent", "area", "above the trivial"), tuple(rows))))
+    print(f"\npublished in {options.leaderboard / 'rounds' / options.name}; next: duelgym-bench site")
+    return 0
+
+
+def run_site(options: argparse.Namespace, given: list[str]) -> int:
+    """Write the page; return 1 if a file is refused."""
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.site import write_site
+
+    try:
+        print(f"page: {write_site(options.leaderboard)}")
+    except RefusedError as error:
+        return refused(error)
+    return 0
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, call: object
+) -> argparse.ArgumentParser:
+    more = {"new": "", "run": " --runs ~/2026-q4-runs", "close": " --runs ~/2026-q4-runs"}[name]
+    parser = actions.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example: duelgym-bench round {name} 2026-q4 --salt ~/2026-q4.salt --pool ~/2026-q4-pool{more}",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the round")
+    parser.add_argument(
+        "--salt", type=Path, required=True, metavar="FILE", help="the round's secret, outside the repository"
+    )
+    parser.add_argument("--pool", type=Path, required=True, metavar="DIR", help="the round's pool, likewise")
+    add_leaderboard(parser)
+    add_jobs(parser)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", type=Path, required=True, metavar="DIR", help="the ranked runs, outside the repository"
+    )
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    return int(options.jobs)
