@@ -33,7 +33,7 @@ def run_tasks(
     Args:
         plan: what to run.
         out: directory of all runs.
-        learner: the common learner; None in tuning, which does without.
+        learner: the common learner; None in tuning and in runs that are only compared, which do without.
         jobs: number of runs that go on at once, each with one thread.
         executor: ``processes`` of this machine, or a cluster's by ``ray``.
         track: names of trackers, which show the runs while they go on.

@@ -55,7 +55,7 @@ def run_task(
         plan: what is run.
         task: which agent and seed.
         out: directory of all runs.
-        learner: the common learner; None in tuning, which does without.
+        learner: the common learner; None in tuning and in runs that are only compared, which do without.
         progress: is told how many queries have been answered since it was last told.
         track: names of trackers, which show each checkpoint while the run goes on.
         agent: the task's agent, fresh, where it was made elsewhere (:func:`duelgym_bench.isolation.agent.isolated_agent`).
@@ -87,7 +87,7 @@ def run_task(
         _Run(plan, task, directory, env, agent, progress, tracking, opened).run()
     if learner is not None:
         write_common_curve(plan, task.seed_index, directory, learner)
-    directory.finish(tuning=plan.tuning)
+    directory.finish(tuning=learner is None)
 
 
 class _Run:

@@ -33,7 +33,7 @@ class Job:
     Attributes:
         plan: what to run.
         out: directory of all runs.
-        learner: the common learner; None in tuning, which does without.
+        learner: the common learner; None in tuning and in runs that are only compared, which do without.
         track: names of trackers, which show the runs while they go on.
         isolation: how each run's agent is kept in a process of its own; None: it is not.
     """
