@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from duelgym.errors import SpecificationError
-from duelgym_bench import executor
-from duelgym_bench.executors.work import Ended, work
 from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.isolation.limits import Limits
-from duelgym_bench.leaderboard.agreement import agreement, student_quantile
+from duelgym_bench.leaderboard.agreement import agreement
 from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import Claims, Compute, EnvironmentRuns, Round, RoundPool, RunFiles, Submission
 from duelgym_bench.leaderboard.rerun import rerun
@@ -125,17 +123,6 @@ def with_logs(honest, tmp_path):
         return with_code(tmp_path / "folder", code)
 
     return made
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Make the runs from this process, each agent in its own all the same."""
-
-    def in_this_process(job, tasks, *, jobs):
-        for task in tasks:
-            yield Ended(task, work(job, task, lambda queries: None))
-
-    monkeypatch.setattr(executor, "executor_named", lambda name: in_this_process)
 
 
 def run_again(folder, scratch, seeds=1, repeats="bitwise", limits=None, settings=None):
@@ -311,21 +298,6 @@ def test_honest_logs_are_refused_once_in_a_hundred():
     draws = rng.standard_normal((4000, 2, 5)) + 3 * rng.standard_normal((4000, 2, 1))  # seeds of environments differ
     refused = sum(not agreement(each[:, 0], each[:, 1:]).holds for each in draws)
     assert 22 <= refused <= 61  # 40 on average; binomial, three in a thousand on either side
-
-
-def test_the_quantile_of_student():
-    for freedom, tabled in ((1, 63.657), (2, 9.925), (3, 5.841), (4, 4.604), (9, 3.250), (30, 2.750), (120, 2.617)):
-        assert round(student_quantile(0.99, freedom), 3) == tabled
-
-
-@pytest.mark.parametrize("freedom", [3, 6, 17, 60])
-def test_the_quantile_bounds_the_density(freedom):
-    for level in (0.5, 0.95, 0.99):
-        t = np.linspace(0, student_quantile(level, freedom), 4001)
-        density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
-        scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
-        within = 2 * scale * float(np.sum(density[1:] + density[:-1]) / 2 * t[1])
-        assert math.isclose(within, level, abs_tol=1e-6)
 
 
 def test_bad_arguments_are_refused(honest, tmp_path):

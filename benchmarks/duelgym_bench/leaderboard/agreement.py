@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from duelgym.errors import SpecificationError
+from duelgym_bench.student import quantile
 
 LEVEL = 0.99
 LEAST_FREEDOM = 3
@@ -67,37 +68,6 @@ def agreement(logged: Float64[np.ndarray, " seeds"], again: Float64[np.ndarray, 
     if deviation < EXACT:
         margin, holds = 0.0, bool((np.abs(differences) <= EXACT).all())
     else:
-        margin = student_quantile(LEVEL, freedom) * deviation * math.sqrt((1 + 1 / runs) / seeds)
+        margin = quantile((1 + LEVEL) / 2, freedom) * deviation * math.sqrt((1 + 1 / runs) / seeds)
         holds = abs(float(differences.mean())) <= margin
     return Agreement(float(logged.mean()), float(again.mean()), margin, holds)
-
-
-def student_quantile(level: float, freedom: int) -> float:
-    """Return the bound within which Student's t lies on both sides of 0 with the given probability.
-
-    For whole degrees of freedom n, the probability that t lies within ``sqrt(n) tan(angle)`` of 0 is a finite sum
-    (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4), of which the angle is found by bisection.
-
-    >>> round(student_quantile(0.99, 3), 3)
-    5.841
-
-    Args:
-        level: probability, above 0 and below 1.
-        freedom: n, at least 1.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < level else (low, middle)
-    return math.sqrt(freedom) * math.tan(high)
-
-
-def _within(angle: float, freedom: int) -> float:
-    """Return the probability that Student's t lies within ``sqrt(freedom) tan(angle)`` of 0."""
-    odd = freedom % 2
-    term, total = (math.cos(angle) if odd else 1.0), 0.0
-    for power in range(odd, freedom - 1, 2):  # the powers of the cosine, each term from the one before
-        total += term
-        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
-    total *= math.sin(angle)
-    return (angle + total) * 2 / math.pi if odd else total

@@ -13,17 +13,16 @@ with, as what is missing of the isolation says.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
 
 from duelgym.checks import whole_number
 from duelgym.errors import SpecificationError
 from duelgym.rounds import read_members
+from duelgym_bench.assessment import Assessment
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, launch
 from duelgym_bench.leaderboard.agreement import Agreement, agreement
@@ -32,8 +31,6 @@ from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import Round, Submission
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
-from duelgym_bench.scores import looked_up, recommended_positions
-from duelgym_bench.statistics import area
 
 REPLICAS = 3
 _BEFORE, _SHOWN = 40, 100  # characters of a line: before the first that differs, and in all
@@ -138,7 +135,8 @@ class _Again:
             [self._logged(k).recommendations, *(self._made(name, k).recommendations for name in agents)]
             for k in range(self.plan.seeds)
         ]
-        areas = _areas(self.plan, runs)
+        assessed = Assessment(self.plan)
+        areas = np.stack([assessed.areas([assessed.curve(k, path) for path in of]) for k, of in enumerate(runs)])
         found = agreement(areas[:, 0], areas[:, 1:])
         return found, [] if found.holds else [_disagreement(self.plan.env, found)]
 
@@ -197,20 +195,6 @@ def _from_difference(line: str, other: str) -> str:
     start = max(0, same - _BEFORE)
     part = line[start : start + _SHOWN]
     return "…" * (start > 0) + part + "…" * (start + _SHOWN < len(line)) if line else "nothing"
-
-
-def _areas(plan: Plan, runs: Sequence[Sequence[Path]]) -> Float64[np.ndarray, "seeds runs"]:
-    """Return the area of each seed's runs, from their logs of recommendations: 0 = a win rate of .5, 1 = the oracle's."""
-    curves, oracles = [], []
-    for seed_index, paths in enumerate(runs):
-        held_out = plan.session(seed_index).assessment()
-        wins = held_out.win_rates()
-        oracles.append(wins.max(axis=1).mean())
-        chosen = [recommended_positions(path, held_out, plan) for path in paths]
-        curves.append([looked_up(wins, each).mean(axis=1) for each in chosen])
-    checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
-    oracle = np.full(len(runs[0]), np.mean(oracles))
-    return np.stack([area(np.stack(of), oracle, checkpoints) for of in curves])
 
 
 def _disagreement(env: str, found: Agreement) -> Failure:

@@ -46,8 +46,7 @@ def read_salt(path: Path, root: Path) -> str:
     Raises:
         RefusedError: if it is not such a file, or lies where it would be published.
     """
-    if path.resolve().is_relative_to(root.resolve().parent):
-        refuse([Failure(str(path), "lies beside the leaderboard, where it would be published", "keep it elsewhere")])
+    _check_private(path, root)
     try:
         salt = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -95,8 +94,8 @@ def new_round(
     if seeds < 2 or queries % batch:
         what = f"{seeds} seeds, {queries} queries in batches of {batch}"
         refuse([Failure(name, what, "give two seeds at least, and queries that are a multiple of the batch")])
-    if pool.resolve().is_relative_to(root.resolve().parent):
-        refuse([Failure(str(pool), "lies beside the leaderboard, where it would be published", "record it elsewhere")])
+    for private in (salt_file, pool):
+        _check_private(private, root)
     if not salt_file.exists():
         salt_file.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(salt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -229,6 +228,12 @@ def close_round(
     decide(root, day, f"Round {name} closed, its salt revealed. Verified: {ranked}.")
     write_record(root / "rounds" / f"{name}.json", replace(round, closed=day, salt=salt))
     return made
+
+
+def _check_private(path: Path, root: Path) -> None:
+    """Refuse a place in the repository that holds the leaderboard."""
+    if path.resolve().is_relative_to(root.resolve().parent):
+        refuse([Failure(str(path), "lies beside the leaderboard, where it would be published", "keep it elsewhere")])
 
 
 def _opened(root: Path, name: str, salt_file: Path, pool: Path) -> tuple[Round, str]:

@@ -1,0 +1,215 @@
+"""A small round from its opening to its close: what it publishes and when, who is ranked how, and what is refused."""
+
+import contextlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from made_up_submissions import DESCRIBED, FACTORY, make_runs
+
+from duelgym.errors import LogError
+from duelgym.pools import CandidatePool
+from duelgym.rounds import read_queries, replay
+from duelgym_bench.leaderboard import ranked_runs
+from duelgym_bench.leaderboard.board import Board
+from duelgym_bench.leaderboard.check import check, read_round
+from duelgym_bench.leaderboard.failures import RefusedError
+from duelgym_bench.leaderboard.new import Described, new
+from duelgym_bench.leaderboard.plans import public_plan, ranked_plan, salt_hash
+from duelgym_bench.leaderboard.records import read_record
+from duelgym_bench.leaderboard.round_pool import round_prompts
+from duelgym_bench.leaderboard.rounds import close_round, new_round, read_salt, run_round
+from duelgym_bench.plan import Task
+from duelgym_bench.table import printable
+
+DAY, QUERIES, SEEDS = "2026-04-01", 64, 2
+
+
+@contextlib.contextmanager
+def threads(jobs):
+    with ThreadPoolExecutor(jobs) as pool:
+        yield pool
+
+
+class Maintainer:
+    """One who holds the salt of a round; calls commands with what they need."""
+
+    def __init__(self, folder):
+        self.root, self.private = folder / "repository" / "leaderboard", folder / "private"
+        self.root.mkdir(parents=True)
+        self.secret = {"salt_file": self.private / "salt", "pool": self.private / "pool"}
+        self.runs = self.private / "runs"
+
+    def new(self, name="spring", **changes):
+        sizes = {"queries": QUERIES, "batch": 32, "seeds": SEEDS, "prompts": 30, "candidates": 5, "jobs": 0}
+        return new_round(self.root, name, **{**self.secret, "day": DAY, **sizes, **changes})
+
+    def run(self, only=(), **changes):
+        given = {**self.secret, "out": self.runs, "only": only, "namespaces": "wanted", "jobs": 1, **changes}
+        return run_round(self.root, "spring", **given)
+
+    def close(self, left_out=None, **changes):
+        given = {**self.secret, "out": self.runs, "day": "2026-05-01", "left_out": left_out or {}, "jobs": 1}
+        return close_round(self.root, "spring", **{**given, **changes})
+
+
+@pytest.fixture(scope="module")
+def closed(made, tmp_path_factory):
+    """A round with two entries and one that is left out, as it was when open and as it is closed."""
+    folder = tmp_path_factory.mktemp("round")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranked_runs, "workers", threads)
+        patch.syspath_prepend(str(made.code.parent))
+        one = Maintainer(folder)
+        opened = one.new()
+        for agent, name in ((FACTORY, "taste"), ("passive+bayesian_linear", "linear"), (FACTORY, "again")):
+            runs = [make_runs(opened, env, agent, folder / name / env) for env in opened.ids]
+            described = Described(**{**vars(DESCRIBED), "agent": name, "team": f"{name}-lab"})
+            new(one.root, described, runs, code=[made.code] if agent == FACTORY else [])
+        shutil.copytree(one.root, folder / "open" / "leaderboard")
+        one.opened = opened
+        one.failures = one.run(only=["taste-lab--taste--20260301"]) + one.run(only=["linear-lab--linear--20260301"])
+        with pytest.raises(RefusedError) as refused:
+            one.close()
+        one.unfinished = refused.value.failures
+        shutil.rmtree(one.root / "submissions" / "again-lab--again--20260301")  # its runs are made in no test
+        one.failures += one.run()
+        one.board = one.close()
+        yield one
+
+
+@pytest.fixture
+def open_again(closed, tmp_path):
+    """The round while it was open, in a folder that a test may spoil."""
+    again = Maintainer(tmp_path)
+    shutil.copytree(closed.root.parent.parent / "open" / "leaderboard", again.root, dirs_exist_ok=True)
+    again.secret, again.runs = closed.secret, closed.runs
+    return again
+
+
+def test_an_open_round_gives_only_hashes_away(closed):
+    opened = json.loads((closed.root.parent.parent / "open/leaderboard/rounds/spring.json").read_text())
+    salt = closed.secret["salt_file"].read_text().strip()
+    assert opened["salt"] is None and opened["salt_sha256"] == salt_hash(salt)
+    assert closed.secret["salt_file"].stat().st_mode & 0o077 == 0
+    text = "".join(path.read_text() for path in (closed.root.parent.parent / "open").rglob("*.json"))
+    assert salt not in text
+    assert not (closed.root.parent.parent / "open/leaderboard/rounds/spring").exists()
+
+
+def test_pool_and_seeds_follow_from_the_salt_alone(closed):
+    salt = read_salt(closed.secret["salt_file"], closed.root)
+    pool = CandidatePool.open(closed.secret["pool"])
+    assert [pool.texts(row).prompt for row in range(pool.n_prompts)] == round_prompts(salt, 30)
+    assert not set(round_prompts(salt, 30)) & set(round_prompts(salt[::-1], 30))
+    plans = [
+        plan
+        for env in closed.opened.ids
+        for plan in (
+            public_plan(closed.opened, env, {}),
+            ranked_plan(closed.opened, env, {}, salt=salt, pool=closed.secret["pool"]),
+            ranked_plan(closed.opened, env, {}, salt=salt[::-1], pool=closed.secret["pool"]),
+        )
+    ]
+    seeds = [plan.env_seed(k) for plan in plans for k in range(SEEDS)]
+    assert len(set(seeds)) == len(seeds)
+    agents = {plan.agent_seed(Task("a", 0)) for plan in plans}
+    assert len(agents) == 3 and not agents & set(seeds)  # an agent's own seed says nothing about the environment's
+
+
+def test_no_run_fails_and_a_missing_one_is_named(closed):
+    assert closed.failures == []
+    assert [failure.where for failure in closed.unfinished[:2]] == ["again-lab--again--20260301"] * 2
+    assert "has 2 of 2 runs on LLMDuel-v0 unfinished" in closed.unfinished[0].what
+
+
+def test_a_closed_round_publishes_all_that_a_stranger_needs_to_repeat_it(closed):
+    round = read_round(closed.root, "spring")
+    assert round.closed == "2026-05-01" and salt_hash(round.salt) == round.salt_sha256
+    published = closed.root / "rounds" / "spring"
+    assert CandidatePool.open(published / "pool").sha256 == round.pool.sha256
+    assert read_record(published / "board.json", Board) == closed.board
+    logs = sorted((published / "runs").rglob("queries.jsonl.gz"))
+    # two entries and three trivial agents on both environments, the longest two where there are texts, two seeds each
+    assert len(logs) == 2 * (2 * 5 + 1)
+    for log in logs[:3] + logs[-3:]:
+        pool = published / "pool" if "LLMDuel-v0" in log.parts else None
+        assert replay(log, pool=pool).complete
+        env = log.parent.parent.name
+        plan = ranked_plan(round, env, {}, salt=round.salt, pool=published / "pool")
+        assert read_queries(log).header["seed"] == plan.env_seed(int(log.parent.name))
+    decisions = (closed.root / "decisions.md").read_text()
+    assert decisions.startswith("# Decisions\n\n- 2026-04-01: Round spring opened.\n- 2026-05-01: Round spring closed")
+    assert "taste-lab--taste--20260301" in decisions
+
+
+def test_the_board_ranks_entries_and_shows_who_must_lose(closed):
+    board = closed.board
+    kinds = {kind: [row for row in board.rows if row.kind == kind] for kind in ("entry", "trivial", "limit")}
+    assert {row.name for row in kinds["entry"]} == {"taste-lab--taste--20260301", "linear-lab--linear--20260301"}
+    assert {row.name for row in kinds["trivial"]} == {
+        "uniform pairs", "first two", "same pair", "longest two", "uniform", "constant index", "longest answer",
+        "rater-blind",
+    }  # fmt: skip
+    assert [row.name for row in kinds["limit"]] == ["oracle", "supervised reference"]
+    for row in board.rows:
+        areas = [on.area.value for on in row.on.values()]
+        assert np.isclose(row.area.value, np.mean(areas)) and row.area.low <= row.area.value <= row.area.high
+        assert (row.rank is None) == (row.kind != "entry") == (row.submission is None)
+    for row in kinds["entry"]:
+        checked = check(closed.root / "submissions" / row.name, closed.root)
+        claims = [runs.claims.area for runs in checked.submission.runs.values()]
+        assert row.submission == checked.sha256 and np.isclose(row.drop.value, np.mean(claims) - row.area.value)
+        assert len(row.profile) == len(board.thresholds) and row.seconds_per_query > 0
+        assert len(row.on["LLMDuel-v0"].curve) == len(board.checkpoints)
+    assert np.isclose(next(row for row in kinds["limit"] if row.name == "oracle").area.value, 1)
+    matrix = np.array(board.improvement)
+    assert np.allclose(matrix + matrix.T, 1) and (matrix.diagonal() == 0.5).all()
+    longest = {row.name: set(row.on) for row in kinds["trivial"] if row.track == "text"}
+    assert longest == {"longest two": {"LLMDuel-v0"}, "longest answer": {"LLMDuel-v0"}}
+
+
+def refusals(call, *arguments, **given):
+    with pytest.raises(RefusedError) as refused:
+        call(*arguments, **given)
+    assert all(failure.cure and printable(str(failure)) == str(failure) for failure in refused.value.failures)
+    return "\n".join(map(str, refused.value.failures))
+
+
+def test_what_would_give_a_secret_away_is_refused(open_again):
+    beside = open_again.root.parent / "salt"
+    assert "would be published" in refusals(open_again.new, "summer", salt_file=beside)
+    assert "would be published" in refusals(open_again.new, "summer", pool=open_again.root / "pool")
+    assert not beside.exists() and not (open_again.root / "pool").exists()
+
+
+def test_another_salt_or_pool_is_refused(open_again, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("ab" * 32)
+    assert "is not the salt of round spring" in refusals(open_again.run, salt_file=other)
+    other.write_text("no secret")
+    assert "does not hold 64 hexadecimal digits" in refusals(open_again.close, salt_file=other)
+    pool = shutil.copytree(open_again.secret["pool"], tmp_path / "pool")
+    manifest = json.loads((pool / "pool.json").read_text())
+    assert "is there already" in refusals(open_again.new)
+    (pool / "pool.json").write_text(json.dumps({**manifest, "name": "another"}))
+    with pytest.raises((RefusedError, LogError, Exception), match="pool"):
+        open_again.run(pool=pool)
+
+
+def test_a_round_is_closed_once_and_ranks_somebody(closed, open_again):
+    assert "was closed on 2026-05-01" in refusals(closed.close)
+    assert "was closed on 2026-05-01" in refusals(closed.run)
+    assert "is no entry of round spring" in refusals(open_again.close, {"nobody--at-all--20260301": "asked"})
+    assert "is no entry of round spring" in refusals(open_again.run, ["nobody--at-all--20260301"])
+    shutil.rmtree(open_again.root / "submissions")
+    assert "has no entries" in refusals(open_again.close)
+
+
+def test_an_entry_that_fails_its_check_stops_the_round(open_again):
+    record = open_again.root / "submissions" / "taste-lab--taste--20260301" / "submission.json"
+    record.write_text(record.read_text().replace('"area": ', '"area": 1', 1))
+    said = refusals(open_again.run)
+    assert "taste-lab--taste--20260301/submission.json, field runs." in said and "claims" in said

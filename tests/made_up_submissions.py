@@ -1,0 +1,113 @@
+"""A small round, an agent of ten lines, and its runs."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duelgym
+from duelgym_bench.common import CommonLearner
+from duelgym_bench.leaderboard.check import sha256_of
+from duelgym_bench.leaderboard.folder import LOGS
+from duelgym_bench.leaderboard.new import Described
+from duelgym_bench.leaderboard.plans import public_plan, salt_hash
+from duelgym_bench.leaderboard.records import Round, RoundPool
+from duelgym_bench.plan import save_plan
+from duelgym_bench.task import run_task
+
+AGENT = """
+import numpy as np
+
+
+class Taste:
+    def __init__(self, dim, seed):
+        self.rng, self.weights = np.random.default_rng(seed), np.zeros(dim)
+
+    def select_pairs(self, contexts):
+        batch, n, _ = contexts.candidates.shape
+        return self.rng.permuted(np.tile(np.arange(n), (batch, 1)), axis=1)[:, :2]
+
+    def observe(self, contexts, pairs, preferences):
+        first, second = (contexts.candidates[np.arange(len(pairs)), pairs[:, k]] for k in (0, 1))
+        self.weights += (1 - 2 * preferences) @ (first - second)
+
+    def recommend(self, contexts):
+        return np.argmax(contexts.candidates @ self.weights, axis=1)
+
+
+def taste(*, candidate_dim, seed, **rest):
+    return Taste(candidate_dim, seed)
+"""
+FACTORY = "tasteful_agent:taste"
+ROUND = Round(
+    schema=1,
+    name="2026-spring",
+    opened="2026-01-01",
+    closed=None,
+    ids=("SyntheticDuel-v0", "LLMDuel-v0"),
+    queries=1024,
+    batch=32,
+    seeds=2,
+    salt_sha256=salt_hash("0" * 64),
+    salt=None,
+    pool=RoundPool(sha256="0" * 64, prompts=100, candidates=8),
+    duelgym=duelgym.__version__,
+)
+DESCRIBED = Described(
+    team="example-lab",
+    agent="taste",
+    date="2026-03-01",
+    contact="someone@example.org",
+    licence="MIT",
+    about="A mean of differences.",
+    cpu="a processor",
+)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A leaderboard, the runs from which its submission was made, and the agent's code."""
+
+    root: Path
+    submission: Path
+    runs: dict[str, Path]
+    code: Path
+
+    def copy(self, to: Path) -> "Home":
+        """Copy the leaderboard, to be spoiled."""
+        shutil.copytree(self.root, to / "leaderboard")
+        root = to / "leaderboard"
+        return replace(self, root=root, submission=root / "submissions" / self.submission.name)
+
+    def log(self, env="SyntheticDuel-v0", seed=0, which=0) -> Path:
+        """Return the path of a log in the submission."""
+        return self.submission / "runs" / env / f"{seed:03d}" / LOGS[which]
+
+    def edit(self, change) -> None:
+        """Let a function change what submission.json says."""
+        path = self.submission / "submission.json"
+        fields = json.loads(path.read_text())
+        change(fields)
+        path.write_text(json.dumps(fields, indent=1) + "\n")
+
+    def hash_again(self) -> None:
+        """Write the hashes of all files into submission.json, as a cheater would."""
+
+        def change(fields):
+            fields["code"] = {name: sha256_of(self.submission / "agent" / name) for name in fields["code"]}
+            for env, runs in fields["runs"].items():
+                runs["files"] = [
+                    {kind: sha256_of(self.log(env, seed, which)) for which, kind in enumerate(files)}
+                    for seed, files in enumerate(runs["files"])
+                ]
+
+        self.edit(change)
+
+
+def make_runs(round: Round, env: str, agent: str, out: Path, **settings) -> Path:
+    """Make a round's public runs of an agent, in this process."""
+    plan = public_plan(round, env, {agent: settings})
+    save_plan(plan, out)
+    for task in plan.tasks():
+        run_task(plan, task, out, CommonLearner("response", 1.0, ""), lambda _: None)
+    return out
