@@ -11,6 +11,8 @@ from duelgym.errors import LogError
 from duelgym.rounds import read_members
 from duelgym_bench.files import write_atomically
 
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -95,7 +97,7 @@ class Recommendations:
 
 def recommendation_header(prompt_ids: list[int]) -> str:
     """Return the first line of a recommendation log."""
-    return json.dumps({"schema": 1, "prompts": prompt_ids}, separators=(",", ":")) + "\n"
+    return json.dumps({"schema": SCHEMA, "prompts": prompt_ids}, separators=(",", ":")) + "\n"
 
 
 def recommendation_line(t: int, candidate_ids: list[int]) -> str:
@@ -112,11 +114,12 @@ def read_recommendations(path: Path) -> Recommendations:
     lines = "".join(read_members(path).texts).splitlines()
     number = 0
     try:
-        prompts = _whole_numbers(json.loads(lines[0])["prompts"])
+        schema, prompts = _whole_numbers(json.loads(lines[0]), "schema", "prompts")
+        if schema != SCHEMA:
+            raise LogError(f"{path}, line 1: schema {schema}; this version reads schema {SCHEMA}")
         chosen: dict[int, tuple[int, ...]] = {}
         for number, line in enumerate(lines[1:], start=1):
-            record = json.loads(line)
-            candidates, (t,) = _whole_numbers(record["candidates"]), _whole_numbers([record["t"]])
+            t, candidates = _whole_numbers(json.loads(line), "t", "candidates")
             if len(candidates) != len(prompts) or t in chosen:
                 raise LogError(f"{path}, line {number + 1}: a checkpoint twice, or not one candidate for every prompt")
             chosen[t] = candidates
@@ -127,11 +130,17 @@ def read_recommendations(path: Path) -> Recommendations:
     return Recommendations(prompts, chosen)
 
 
-def _whole_numbers(values: object) -> tuple[int, ...]:
-    """Return whole numbers as they stand; ``int`` would round, and read strings, in silence."""
-    if not isinstance(values, list) or any(type(value) is not int or abs(value) >= 2**63 for value in values):
+def _whole_numbers(record: object, name: str, other: str) -> tuple[int, tuple[int, ...]]:
+    """Return the one whole number and the several that a line consists of; ``int`` would round, and read strings.
+
+    Raises:
+        TypeError: if they are not that, or not all that the line consists of.
+    """
+    if not isinstance(record, dict) or set(record) != {name, other} or not isinstance(record[other], list):
         raise TypeError
-    return tuple(values)
+    if any(type(value) is not int or abs(value) >= 2**63 for value in (record[name], *record[other])):
+        raise TypeError
+    return record[name], tuple(record[other])
 
 
 def _sha256(path: Path) -> str:

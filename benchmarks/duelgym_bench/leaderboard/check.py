@@ -83,8 +83,8 @@ def check(folder: Path, root: Path) -> Checked:
         *_entry_failures(root, submission),
     ]
     plans: dict[str, Plan] = {}
-    for env in submission.runs:
-        if env in round.ids:
+    for env in round.ids:
+        if env in submission.runs:
             plans[env] = public_plan(round, env, {submission.factory: submission.settings})
             failures.extend(_run_failures(folder, files, submission, round, env))
     known = {f"runs/{env}/{index:03d}/{log}" for env in plans for index in range(round.seeds) for log in LOGS}
@@ -108,6 +108,12 @@ def read_round(root: Path, name: str) -> Round:
     if round.name != name:
         refuse([Failure(path.name, f"is called {round.name!r} in its file", "the file's name is the round's")])
     return round
+
+
+@lru_cache(maxsize=4)
+def assessment_of(round: Round, env: str) -> Assessment:
+    """Return what all submissions of a round are assessed by on an environment."""
+    return Assessment(public_plan(round, env, {}))
 
 
 def run_directory(folder: Path, env: str, seed_index: int) -> RunDirectory:
@@ -194,7 +200,7 @@ def _run_failures(
     folder: Path, files: Mapping[str, Path], submission: Submission, round: Round, env: str
 ) -> Iterator[Failure]:
     """Yield what is wrong with the runs on one environment."""
-    assessment, runs = _assessment(round, env), submission.runs[env]
+    assessment, runs = assessment_of(round, env), submission.runs[env]
     pool = assessment.episode(0).header["specification"].get("pool")
     if runs.pool_sha256 != (pool and pool["sha256"]):
         what = f"is {runs.pool_sha256}, that of {env} is {pool and pool['sha256']}"
@@ -235,12 +241,6 @@ def _run_failures(
             yield failure_of(error, directory.recommendations, names[1])
     if len(curves) == round.seeds:
         yield from claim_failures(env, runs.claims, claims_of(assessment, curves))
-
-
-@lru_cache(maxsize=4)
-def _assessment(round: Round, env: str) -> Assessment:
-    """Return what all submissions of a round are assessed by."""
-    return Assessment(public_plan(round, env, {}))
 
 
 def _is_text(path: Path) -> bool:

@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duelgym
-from duelgym_bench.assessment import Assessment
-from duelgym_bench.leaderboard.check import WITHOUT_TEXTS, Checked, check, read_round, run_directory, sha256_of
+from duelgym_bench.leaderboard.check import (
+    WITHOUT_TEXTS,
+    Checked,
+    assessment_of,
+    check,
+    read_round,
+    run_directory,
+    sha256_of,
+)
 from duelgym_bench.leaderboard.claims import claims_of
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.plans import public_plan
@@ -142,7 +149,7 @@ def _copied_runs(draft: Path, round: Round, out: Path, plan: Plan, agent: str) -
     Raises:
         LogError: if a run is not finished, or its logs have changed since.
     """
-    assessment = Assessment(public_plan(round, plan.env, {}))
+    assessment = assessment_of(round, plan.env)
     curves, files = [], []
     for index in range(round.seeds):
         there = RunDirectory(out / "runs" / Task(agent, index).name)

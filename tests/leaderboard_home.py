@@ -1,17 +1,21 @@
-"""A small round, an agent of ten lines, and its runs."""
+"""A small round, a submission to it, and ways to spoil it."""
 
+import gzip
 import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 import duelgym
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.leaderboard.check import sha256_of
+from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.folder import LOGS
-from duelgym_bench.leaderboard.new import Described
+from duelgym_bench.leaderboard.new import Described, new
 from duelgym_bench.leaderboard.plans import public_plan, salt_hash
-from duelgym_bench.leaderboard.records import Round, RoundPool
+from duelgym_bench.leaderboard.records import Round, RoundPool, write_record
 from duelgym_bench.plan import save_plan
 from duelgym_bench.task import run_task
 
@@ -104,6 +108,39 @@ class Home:
         self.edit(change)
 
 
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a log."""
+    return gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
+
+
+def edit_log(path: Path, change) -> None:
+    """Let a function change the list of a log's lines, and write them as one member."""
+    lines = lines_of(path)
+    change(lines)
+    path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+
+
+def edit_line(path: Path, number: int, **fields) -> None:
+    """Replace fields in a line of a log, which are counted from 1, as the recorder would have written them."""
+
+    def change(lines):
+        record = json.loads(lines[number - 1]) | fields
+        lines[number - 1] = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+    edit_log(path, change)
+
+
+def refused(function, *arguments, **named):
+    """Return the failures with which a call is refused, none of which may be empty or on more than one line."""
+    with pytest.raises(RefusedError) as caught:
+        function(*arguments, **named)
+    for failure in caught.value.failures:
+        assert failure.where and failure.what and failure.cure
+        assert str(failure).isprintable()
+    assert caught.value.failures
+    return caught.value.failures
+
+
 def make_runs(round: Round, env: str, agent: str, out: Path, **settings) -> Path:
     """Make a round's public runs of an agent, in this process."""
     plan = public_plan(round, env, {agent: settings})
@@ -111,3 +148,12 @@ def make_runs(round: Round, env: str, agent: str, out: Path, **settings) -> Path
     for task in plan.tasks():
         run_task(plan, task, out, CommonLearner("response", 1.0, ""), lambda _: None)
     return out
+
+
+def make_home(folder: Path, round: Round, code: Path) -> Home:
+    """Make a leaderboard with one round and one submission."""
+    runs = {env: make_runs(round, env, FACTORY, folder / "runs" / env) for env in round.ids}
+    root = folder / "leaderboard"
+    (root / "rounds").mkdir(parents=True)
+    write_record(root / "rounds" / f"{round.name}.json", round)
+    return Home(root, new(root, DESCRIBED, list(runs.values()), code=[code]).folder, runs, code)
