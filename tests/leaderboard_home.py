@@ -49,7 +49,7 @@ ROUND = Round(
     opened="2026-01-01",
     closed=None,
     ids=("SyntheticDuel-v0", "LLMDuel-v0"),
-    queries=1024,
+    queries=96,
     batch=32,
     seeds=2,
     salt_sha256=salt_hash("0" * 64),
@@ -57,6 +57,7 @@ ROUND = Round(
     pool=RoundPool(sha256="0" * 64, prompts=100, candidates=8),
     duelgym=duelgym.__version__,
 )
+LONG = replace(ROUND, ids=("SyntheticDuel-v0",), queries=1024, seeds=1)
 DESCRIBED = Described(
     team="example-lab",
     agent="taste",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from duelgym.envs.problems import Problem
 from duelgym.metrics import Judged
 from duelgym.rounds import header_of
 from duelgym_bench.plan import Plan
@@ -23,14 +24,14 @@ class Episode:
     """What is equal for all agents on a seed.
 
     Attributes:
+        problem: the environment's.
         header: with which their query logs begin, as JSON gives it.
-        n_candidates: positions go from 0 to one less.
         held_out: the questions of assessment, by identity alone.
         wins: win rate of every candidate of each.
     """
 
+    problem: Problem
     header: Mapping[str, Any]
-    n_candidates: int
     held_out: Judged
     wins: Float64[np.ndarray, "prompts n_candidates"]
 
@@ -83,8 +84,8 @@ class Assessment:
             seed_index=seed_index,
         )
         return Episode(
+            problem=session.problem,
             header=json.loads(json.dumps(header)),
-            n_candidates=session.problem.generator.n_candidates,
             held_out=replace(held_out, questions=replace(held_out.questions, features=None)),  # which are many bytes
             wins=held_out.win_rates(),
         )

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from leaderboard_home import AGENT, ROUND, make_home
+from leaderboard_home import AGENT, LONG, ROUND, make_home
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,15 @@ def made(tmp_path_factory, code):
 def home(made, tmp_path):
     """A copy of the leaderboard, which a test may spoil."""
     return made.copy(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made_long(tmp_path_factory, code):
+    """A leaderboard with a thousand queries in one run, which no test changes."""
+    return make_home(tmp_path_factory.mktemp("long"), LONG, code)
+
+
+@pytest.fixture
+def long_home(made_long, tmp_path):
+    """A copy of it, which a test may spoil."""
+    return made_long.copy(tmp_path)

@@ -36,7 +36,7 @@ def test_an_honest_submission_passes(home):
     assert checked.submission.name == home.submission.name == "example-lab--taste--20260301"
     assert checked.round == ROUND and tuple(checked.plans) == ROUND.ids
     plan = checked.plans[LLM]
-    assert (plan.agents, plan.queries, plan.seeds, plan.salt) == ((FACTORY,), 1024, 2, "")
+    assert (plan.agents, plan.queries, plan.seeds, plan.salt) == ((FACTORY,), 96, 2, "")
     assert checked.directory(LLM, 1).queries == home.log(LLM, 1)
 
 
@@ -57,9 +57,9 @@ def test_a_closed_round_can_be_checked_again(home):
         (lambda lines: lines.insert(7, " " + lines.pop(7)), 8, "not as the recorder writes it"),
     ],
 )
-def test_lines_of_queries_are_whole_and_in_order(home, change, line, what):
-    edit_log(home.log(), change)
-    where, said = the_only(home)
+def test_lines_of_queries_are_whole_and_in_order(long_home, change, line, what):
+    edit_log(long_home.log(), change)
+    where, said = the_only(long_home)
     assert where == f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line {line}" and said.startswith(what)
 
 
@@ -77,9 +77,9 @@ def test_lines_of_queries_are_whole_and_in_order(home, change, line, what):
     ],
 )
 def test_every_query_is_legal(home, fields, what):
-    edit_line(home.log(), 700, **fields)
+    edit_line(home.log(), 70, **fields)
     where, said = the_only(home)
-    assert where == f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 700" and said.startswith(what)
+    assert where == f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 70" and said.startswith(what)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_every_query_is_legal(home, fields, what):
     [
         ("schema", True),
         ("env", "PoolDuel-v0"),
-        ("budget", 2048),
+        ("budget", 192),
         ("batch", 16),
         ("seed", 5),
         ("seed_index", 1),
@@ -306,11 +306,11 @@ def test_all_that_is_wrong_is_named_at_once(home):
     home.edit(lambda fields: fields.update(factory="other:taste"))
     home.edit(lambda fields: fields["runs"][LLM]["claims"].update(win_rate=1.0))
     home.edit(lambda fields: fields["runs"][LLM].update(pool_sha256=None))
-    edit_log(home.log(), lambda lines: lines.pop(500))
+    edit_log(home.log(), lambda lines: lines.pop(50))
     edit_line(home.log(seed=1), 9, preference=7)
     assert [where for where, _ in found(home)] == [
         "submission.json, field factory",
-        f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 501",
+        f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 51",
         f"runs/{SYNTHETIC}/001/queries.jsonl.gz, line 9",
         f"submission.json, field runs.{LLM}.pool_sha256",
         f"submission.json, field runs.{LLM}.claims.win_rate",

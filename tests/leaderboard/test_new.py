@@ -91,7 +91,7 @@ def test_how_exactly_an_agent_repeats_itself_is_guessed(made, root, text, repeat
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("queries", 2048, "has queries 2048; round 2026-spring has 1024"),
+        ("queries", 192, "has queries 192; round 2026-spring has 96"),
         ("seeds", 3, "has seeds 3; round 2026-spring has 2"),
         ("batch", 64, "has batch 64; round 2026-spring has 32"),
         ("env_kwargs", {"dimension": 2}, "has env_kwargs {'dimension': 2}; round 2026-spring has {}"),
@@ -104,7 +104,7 @@ def test_runs_of_another_plan(root, made, tmp_path, name, value, what):
     (failure,) = refusals(root, {**made.runs, SYNTHETIC: out}, [made.code])
     assert (failure.where, failure.what) == (str(out), what)
     assert failure.cure == (
-        f"run: duelgym-bench run --env {SYNTHETIC} --agents {FACTORY} --queries 1024 --seeds 2 --batch-size 32 --out DIR"
+        f"run: duelgym-bench run --env {SYNTHETIC} --agents {FACTORY} --queries 96 --seeds 2 --batch-size 32 --out DIR"
     )
 
 

@@ -32,13 +32,12 @@ def test_an_honest_submission_replays(home):
     assert replay(home.submission, home.root, jobs=1) == check(home.submission, home.root)
 
 
-@pytest.mark.parametrize("env", ROUND.ids)
-def test_one_flipped_preference_in_a_thousand(home, env):
-    there = query(home, env, 777)["preference"]
-    edit_line(home.log(env), 777, preference=1 - there)
-    assert found(home) == [
+def test_one_flipped_preference_in_a_thousand(long_home):
+    there = query(long_home, SYNTHETIC, 777)["preference"]
+    edit_line(long_home.log(), 777, preference=1 - there)
+    assert found(long_home) == [
         (
-            f"runs/{env}/000/queries.jsonl.gz, line 777",
+            f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 777",
             f"query 775 logs preference {1 - there}, replay gives {there}",
         )
     ]
@@ -46,21 +45,21 @@ def test_one_flipped_preference_in_a_thousand(home, env):
 
 @pytest.mark.parametrize("env", ROUND.ids)
 def test_a_swapped_candidate(home, env):
-    first, second = query(home, env, 500)["candidates"]
-    edit_line(home.log(env), 500, candidates=[second, first])
+    first, second = query(home, env, 50)["candidates"]
+    edit_line(home.log(env), 50, candidates=[second, first])
     ((where, what),) = found(home)
-    assert where == f"runs/{env}/000/queries.jsonl.gz, line 500"
-    assert what == f"query 498 logs candidates [{second}, {first}], replay gives [{first}, {second}]"
+    assert where == f"runs/{env}/000/queries.jsonl.gz, line 50"
+    assert what == f"query 48 logs candidates [{second}, {first}], replay gives [{first}, {second}]"
 
 
 def test_forged_contexts_and_every_log_by_its_first_line(home):
     edit_line(home.log(), 33, digest="0" * 16)
-    edit_line(home.log(), 200, prompt=10**9)
-    edit_line(home.log(LLM, 1), 300, prompt=0)
-    edit_line(home.log(LLM, 1), 400, preference=2)
+    edit_line(home.log(), 80, prompt=10**9)
+    edit_line(home.log(LLM, 1), 60, prompt=0)
+    edit_line(home.log(LLM, 1), 70, preference=2)
     (where, what), (other, said) = found(home)
     assert where == f"runs/{SYNTHETIC}/000/queries.jsonl.gz, line 33" and what.endswith("other contexts were shown")
-    assert other == f"runs/{LLM}/001/queries.jsonl.gz, line 300" and said.startswith("query 298 logs prompt 0,")
+    assert other == f"runs/{LLM}/001/queries.jsonl.gz, line 60" and said.startswith("query 58 logs prompt 0,")
 
 
 def test_processes_find_the_same(home, monkeypatch):

@@ -209,7 +209,7 @@ def _run_failures(
         agent_arguments(
             public_plan(round, env, {submission.factory: submission.settings}),
             Task(submission.factory, 0),
-            assessment.plan.problem(0),
+            assessment.episode(0).problem,
         )
     except SpecificationError as error:
         yield Failure(f"{SUBMISSION}, field settings", str(error)[:300], "leave it out")

@@ -20,6 +20,7 @@ LONGEST_HEADER = 1 << 16
 LONGEST_QUERY = 256
 LONGEST_NUMBER = 20
 LONGEST_VERSION = 100
+_WRITER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 MAKE_AGAIN = "submit the files that 'duelgym-bench run' wrote, unchanged"
 
 
@@ -40,11 +41,12 @@ def read_query_log(path: Path, plan: Plan, episode: Episode, version: str) -> Qu
     _check_header(path, log.header, episode.header, version)
     if len(log) != plan.queries:
         raise LogError(f"{path}, line {len(log) + 1}: is the last, after {len(log)} queries of {plan.queries}")
-    legal = ((log.pairs >= 0) & (log.pairs < episode.n_candidates)).all(axis=1)
+    n = episode.problem.generator.n_candidates
+    legal = ((log.pairs >= 0) & (log.pairs < n)).all(axis=1)
     preferred = (log.preferences >= 0) & (log.preferences < PREFERENCES)
     alike = (log.pairs[:, 0] == log.pairs[:, 1]) == (log.candidate_ids[:, 0] == log.candidate_ids[:, 1])
     for right, what in (
-        (legal, f"a pair is not two positions from 0 to {episode.n_candidates - 1}"),
+        (legal, f"a pair is not two positions from 0 to {n - 1}"),
         (preferred, f"a preference is not from 0 to {PREFERENCES - 1}"),
         (alike, "two positions show one candidate, or one position two"),
     ):
@@ -85,7 +87,7 @@ def _check_lines(path: Path, *, most: int) -> None:
         for line in member.splitlines(keepends=True):
             number += 1
             try:
-                written = json.dumps(json.loads(line), separators=(",", ":"), ensure_ascii=False) + "\n"
+                written = _WRITER.encode(json.loads(line)) + "\n"
             except (ValueError, RecursionError):
                 raise LogError(f"{path}, line {number}: not JSON") from None
             if line != written:
