@@ -302,6 +302,16 @@ def test_the_record_fits_the_folder_and_the_round(home, fields, where, what):
     assert first.where == where and first.what.startswith(what)
 
 
+def test_a_leaderboard_without_rounds(home, tmp_path):
+    (failure,) = refused(check, home.submission, tmp_path)
+    assert (failure.where, failure.what) == (str(tmp_path), "holds no rounds") and "--leaderboard" in failure.cure
+    path = home.root / "rounds" / f"{ROUND.name}.json"
+    write_record(path, replace(ROUND, name="2026-other"))
+    assert refused(check, home.submission, home.root)[0].what == "is called '2026-other' in its file"
+    path.write_text("{}")
+    assert refused(check, home.submission, home.root)[0].where == f"{ROUND.name}.json, field schema"
+
+
 def test_all_that_is_wrong_is_named_at_once(home):
     home.edit(lambda fields: fields.update(factory="other:taste"))
     home.edit(lambda fields: fields["runs"][LLM]["claims"].update(win_rate=1.0))

@@ -10,7 +10,7 @@ from leaderboard_home import DESCRIBED, FACTORY, ROUND, refused
 
 from duelgym.errors import LogError, SpecificationError
 from duelgym_bench.cli import main
-from duelgym_bench.leaderboard.check import sha256_of
+from duelgym_bench.leaderboard.code import sha256_of
 from duelgym_bench.leaderboard.new import new
 from duelgym_bench.leaderboard.records import SUBMISSION, Submission, read_record, write_record
 from duelgym_bench.plan import Task, load_plan, save_plan

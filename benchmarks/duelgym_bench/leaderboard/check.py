@@ -6,7 +6,6 @@ and nothing is compared with a ``submission.json`` that cannot be read.
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
+from tqdm import tqdm
 
 from duelgym.errors import LogError, SpecificationError
-from duelgym_agents.registry import composition
 from duelgym_bench.assessment import Assessment
 from duelgym_bench.leaderboard.claims import claim_failures, claims_of
+from duelgym_bench.leaderboard.code import NAME_IT, code_failures, sha256_of
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.folder import LOGS, submission_files
 from duelgym_bench.leaderboard.logs import check_recommendations, failure_of, read_query_log
@@ -30,8 +30,6 @@ from duelgym_bench.run_directory import RunDirectory
 
 WITHOUT_TEXTS = "SyntheticDuel-v0"
 MOST_ENTRIES = 2
-BINARY = (".safetensors",)
-NAME_IT = f"put what is there into {SUBMISSION}, or let 'duelgym-bench submission new' write it"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def check(folder: Path, root: Path) -> Checked:
     round = read_round(root, submission.round)
     failures = [
         *_head_failures(folder, submission, round),
-        *_code_failures(files, submission),
+        *code_failures(files, submission),
         *_entry_failures(root, submission),
     ]
     plans: dict[str, Plan] = {}
@@ -101,6 +99,8 @@ def read_round(root: Path, name: str) -> Round:
         RefusedError: if there is none of that name, or its file is damaged.
     """
     path = root / "rounds" / f"{name}.json"
+    if not path.parent.is_dir():
+        refuse([Failure(str(root), "holds no rounds", "name the leaderboard's folder with --leaderboard DIR")])
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in path.parent.glob("*.json"))) or "none"
         refuse([Failure(f"round {name}", f"is not known; known: {known}", "name a round that is open")])
@@ -119,12 +119,6 @@ def assessment_of(round: Round, env: str) -> Assessment:
 def run_directory(folder: Path, env: str, seed_index: int) -> RunDirectory:
     """Return where a submission has the logs of a run."""
     return RunDirectory(folder / "runs" / env / f"{seed_index:03d}")
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _head_failures(folder: Path, submission: Submission, round: Round) -> Iterator[Failure]:
@@ -147,33 +141,6 @@ def _head_failures(folder: Path, submission: Submission, round: Round) -> Iterat
         if len(runs.files) != round.seeds:
             what = f"names {len(runs.files)} seeds; round {round.name} has {round.seeds}"
             yield Failure(f"{SUBMISSION}, field runs.{env}.files", what, "submit every seed once")
-
-
-def _code_failures(files: Mapping[str, Path], submission: Submission) -> Iterator[Failure]:
-    """Yield what is wrong with an agent's code and its name; the code is read, not run."""
-    there = {name.removeprefix("agent/"): path for name, path in files.items() if name.startswith("agent/")}
-    for name in sorted(there.keys() - submission.code.keys()):
-        yield Failure(f"agent/{name}", f"is not named in {SUBMISSION}, field code", NAME_IT)
-    for name, expected in submission.code.items():
-        if name not in there:
-            yield Failure(f"agent/{name}", "is missing", NAME_IT)
-        elif (found := sha256_of(there[name])) != expected:
-            yield Failure(f"agent/{name}", f"has sha256 {found[:16]}…, {SUBMISSION} says {expected[:16]}…", NAME_IT)
-    for name, path in there.items():
-        if path.suffix not in BINARY and not _is_text(path):
-            yield Failure(f"agent/{name}", "is no text in UTF-8", "weights are .safetensors; all else is text")
-    module, own, _ = submission.factory.partition(":")
-    place = module.replace(".", "/")
-    where = f"{SUBMISSION}, field factory"
-    if own and (module == "sb3" or not {f"{place}.py", f"{place}/__init__.py"} & there.keys()):
-        yield Failure(where, f"is {submission.factory}, which is not in agent/", f"submit agent/{place}.py")
-    if not own:
-        try:
-            composition(submission.factory)
-        except SpecificationError as error:
-            yield Failure(where, str(error)[:300], "name an agent of the registry, or your own as module:factory")
-        if there:
-            yield Failure("agent", f"holds code, which {submission.factory} does not need", "leave it out")
 
 
 def _entry_failures(root: Path, submission: Submission) -> Iterator[Failure]:
@@ -215,7 +182,7 @@ def _run_failures(
         yield Failure(f"{SUBMISSION}, field settings", str(error)[:300], "leave it out")
     curves: list[Float64[np.ndarray, " checkpoints"]] = []
     seen: dict[tuple[str, ...], int] = {}
-    for index in range(round.seeds):
+    for index in tqdm(range(round.seeds), desc=f"checking {env}", disable=None, unit="", leave=False):
         directory = run_directory(folder, env, index)
         names = [f"runs/{env}/{index:03d}/{log}" for log in LOGS]
         if missing := [name for name in names if name not in files]:
@@ -241,10 +208,3 @@ def _run_failures(
             yield failure_of(error, directory.recommendations, names[1])
     if len(curves) == round.seeds:
         yield from claim_failures(env, runs.claims, claims_of(assessment, curves))
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        return "\0" not in path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return False

@@ -42,15 +42,17 @@ class RefusedError(DuelgymError):
         self.failures = failures
 
 
+def capped(failures: Sequence[Failure]) -> list[Failure]:
+    """Return the first failures, and how many more there are."""
+    more = len(failures) - MOST_SHOWN
+    return [*failures[:MOST_SHOWN], *([Failure("…", f"{more} more", "put these right first")] if more > 0 else ())]
+
+
 def refuse(failures: Sequence[Failure]) -> None:
     """Raise what was found, if anything was.
 
     Raises:
         RefusedError: with the first failures, and how many more there are.
     """
-    if not failures:
-        return
-    shown, more = failures[:MOST_SHOWN], len(failures) - MOST_SHOWN
-    if more > 0:
-        shown = [*shown, Failure("…", f"{more} more", "put these right first")]
-    raise RefusedError(*shown)
+    if failures:
+        raise RefusedError(*capped(failures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import shlex
 import shutil
@@ -10,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duelgym
 from duelgym_bench.leaderboard.check import (
@@ -20,18 +19,14 @@ from duelgym_bench.leaderboard.check import (
     check,
     read_round,
     run_directory,
-    sha256_of,
 )
 from duelgym_bench.leaderboard.claims import claims_of
+from duelgym_bench.leaderboard.code import Repeats, copy_code, guessed_repeats, sha256_of
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record
 from duelgym_bench.plan import Plan, Task, load_plan
 from duelgym_bench.run_directory import RunDirectory
-
-Repeats = Literal["bitwise", "statistically"]
-NOT_BITWISE = {"duelgym_agents", "jax", "stable_baselines3", "tensorflow", "torch", "transformers"}
-"""Packages with which another machine need not give the same bits."""
 
 _IN_SUBMISSION = ("team", "agent", "date", "contact", "licence", "about")
 
@@ -118,7 +113,7 @@ def _written(
     draft = beside / "draft"
     (draft / "agent").mkdir(parents=True)
     for path in code:
-        _copy_code(path, draft / "agent")
+        copy_code(path, draft / "agent")
     copied = sorted(path for path in (draft / "agent").rglob("*") if path.is_file())
     runs = {plan.env: _copied_runs(draft, round, out, plan, agent) for out, plan in plans.items()}
     seconds = [_seconds(RunDirectory(out / "runs" / task.name)) for out, task in _tasks(plans, agent)]
@@ -128,7 +123,7 @@ def _written(
         "round": round.name,
         "factory": agent,
         "settings": settings,
-        "repeats": described.repeats or _guessed(copied, agent),
+        "repeats": described.repeats or guessed_repeats(copied, agent),
         "duelgym": duelgym.__version__,
         "pretrained": [],
         "compute": {
@@ -166,48 +161,6 @@ def _copied_runs(draft: Path, round: Round, out: Path, plan: Plan, agent: str) -
         "claims": asdict(claims_of(assessment, curves)),
         "files": files,
     }
-
-
-def _copy_code(path: Path, agent: Path) -> None:
-    """Copy a file, or the Python files of a directory with their places in it.
-
-    Raises:
-        RefusedError: if there is none, or something of that name has been copied already.
-    """
-    if not path.exists():
-        refuse([Failure(str(path), "does not exist", "name files and directories of the agent with --code")])
-    inside = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    if not inside:
-        refuse([Failure(str(path), "holds no .py file", "name files and directories of the agent with --code")])
-    for file in inside:
-        target = agent / file.relative_to(path.parent)
-        if target.exists():
-            refuse([Failure(str(file), "has the name of another file of --code", "rename one of them")])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-
-
-def _guessed(copied: Sequence[Path], agent: str) -> Repeats:
-    """Return how exactly an agent repeats itself, as far as its imports say.
-
-    Raises:
-        RefusedError: if its code is no Python.
-    """
-    if ":" not in agent:
-        return "statistically"
-    for path in copied:
-        if path.suffix != ".py":
-            continue
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise RefusedError(Failure(path.name, f"is no Python ({error})", "put it right")) from None
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            if any(name.partition(".")[0] in NOT_BITWISE for name in names):
-                return "statistically"
-    return "bitwise"
 
 
 def _seconds(directory: RunDirectory) -> float:

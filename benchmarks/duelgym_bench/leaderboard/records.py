@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter, 
 from pydantic.dataclasses import dataclass
 
 from duelgym_bench.files import write_atomically
-from duelgym_bench.leaderboard.failures import Failure, RefusedError
+from duelgym_bench.leaderboard.failures import Failure, RefusedError, capped
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -212,7 +212,7 @@ def read_record(path: Path, record: type[Record]) -> Record:
     """Read a record as it stands: an unknown, missing, doubled or ill-typed field is refused.
 
     Raises:
-        RefusedError: naming every field that is not what it must be.
+        RefusedError: naming the fields that are not what they must be.
     """
     where = path.name
     try:
@@ -237,7 +237,8 @@ def read_record(path: Path, record: type[Record]) -> Record:
         # From text, since JSON knows neither tuples nor dates: what is strict there is as strict as JSON can be.
         made: Record = TypeAdapter(record).validate_json(text)
     except ValidationError as error:
-        raise RefusedError(*(_failure(where, dict(each)) for each in error.errors(include_url=False))) from None
+        found = [_failure(where, dict(each)) for each in error.errors(include_url=False)]
+        raise RefusedError(*capped(found)) from None
     return made
 
 
