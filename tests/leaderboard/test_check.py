@@ -312,6 +312,17 @@ def test_a_leaderboard_without_rounds(home, tmp_path):
     assert refused(check, home.submission, home.root)[0].where == f"{ROUND.name}.json, field schema"
 
 
+def test_a_folder_that_is_no_submission(home):
+    (failure,) = refused(check, home.root / "nowhere", home.root)
+    assert (failure.where, failure.what) == (str(home.root / "nowhere"), "does not exist")
+    failures = refused(check, home.root, home.root)
+    assert [(failure.where, failure.what.split()[1]) for failure in failures] == [
+        ("rounds", "a"),
+        ("submission.json", "missing"),
+        ("submissions", "a"),
+    ]
+
+
 def test_all_that_is_wrong_is_named_at_once(home):
     home.edit(lambda fields: fields.update(factory="other:taste"))
     home.edit(lambda fields: fields["runs"][LLM]["claims"].update(win_rate=1.0))

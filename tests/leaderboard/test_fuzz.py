@@ -331,6 +331,17 @@ def forged_answers(home, rng):
     home.hash_again()
 
 
+def flipped_characters(home, rng):
+    def change(lines):
+        number = int(rng.integers(2, len(lines)))  # whom an agent recommends before it asks counts for nothing
+        place = int(rng.integers(len(lines[number]) - 1))
+        other = pick(rng, [each for each in '0123456789,:[]{}" e.-' if each != lines[number][place]])
+        lines[number] = lines[number][:place] + other + lines[number][place + 1 :]
+
+    edit_log(home.log(SYNTHETIC, 0, int(rng.integers(2))), change)
+    home.hash_again()
+
+
 def bytes_that_are_no_text(home, rng):
     a_log(home, rng).write_bytes(
         gzip.compress(pick(rng, [b"\xff\xfe\n", b"\xed\xa0\x80\n", b"\0" * 100 + b"\n", b"x"]))
@@ -361,7 +372,7 @@ def test_there_are_200():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_hostile_submissions_are_refused(made, made_long, tmp_path, kind):
     for number in range(TRIES):
-        home = (made_long if kind is forged_answers else made).copy(tmp_path / str(number))
+        home = (made_long if kind in (forged_answers, flipped_characters) else made).copy(tmp_path / str(number))
         kind(home, np.random.default_rng([number, *kind.__name__.encode()]))
         before = snapshot(tmp_path)
         failures = refused(replay, home.submission, home.root, jobs=1)

@@ -10,6 +10,7 @@ from leaderboard_home import DESCRIBED, FACTORY, ROUND, refused
 
 from duelgym.errors import LogError, SpecificationError
 from duelgym_bench.cli import main
+from duelgym_bench.leaderboard.claims import run_scores
 from duelgym_bench.leaderboard.code import sha256_of
 from duelgym_bench.leaderboard.new import new
 from duelgym_bench.leaderboard.records import SUBMISSION, Submission, read_record, write_record
@@ -51,6 +52,13 @@ def test_claims_are_a_report_s(made):
         mine = area(np.mean(win, axis=0)[None], np.array([np.mean(best)]), scored[0].checkpoints)
         assert submission.runs[env].claims.area == pytest.approx(float(mine[0]), abs=1e-12)
         assert submission.runs[env].claims.win_rate == pytest.approx(sum(w[-1] for w in win) / len(win), abs=1e-12)
+
+
+def test_claims_are_means_over_runs(made):
+    claims = read_record(made.submission / SUBMISSION, Submission).runs[LLM].claims
+    plan = load_plan(made.runs[LLM])
+    scores = [run_scores(plan, seed, made.log(LLM, seed, which=1)) for seed in range(plan.seeds)]
+    assert np.mean(scores, axis=0) == pytest.approx([claims.area, claims.win_rate], abs=1e-12)
 
 
 def test_what_is_filled_in(made):
@@ -114,6 +122,13 @@ def test_an_environment_without_runs(root, runs, made):
     assert (failure.where, failure.what) == (LLM, "has no runs") and f"--env {LLM} " in failure.cure
 
 
+def test_settings_are_the_same_everywhere(root, made, tmp_path):
+    out = tmp_path / "tuned"
+    save_plan(replace(load_plan(made.runs[LLM]), settings={FACTORY: {"rate": 0.5}}), out)
+    (failure,) = refusals(root, {**made.runs, LLM: out}, [made.code])
+    assert (failure.where, failure.what) == (str(out), "has runs of other settings")
+
+
 def test_an_environment_with_runs_twice(root, runs, made):
     runs["again"] = made.runs[LLM]
     assert [failure.what for failure in refusals(root, runs, [made.code])] == ["has runs in several directories"]
@@ -154,6 +169,7 @@ def test_what_people_give_is_checked(root, made, field, value):
 def test_code_that_is_missing_damaged_or_doubled(root, made, tmp_path):
     runs, where = list(made.runs.values()), (root, DESCRIBED)
     (failure,) = refused(new, *where, runs)
+    assert failure.where == "submission.json, field factory"
     assert failure.what == f"is {FACTORY}, which is not in agent/"
     (failure,) = refused(new, *where, runs, code=[tmp_path / "nowhere.py"])
     assert failure.what == "does not exist"

@@ -71,8 +71,6 @@ def check(folder: Path, root: Path) -> Checked:
     """
     folder = folder.absolute()
     files = submission_files(folder)
-    if SUBMISSION not in files:
-        refuse([Failure(SUBMISSION, "is missing", "let 'duelgym-bench submission new' write it")])
     submission = read_record(files[SUBMISSION], Submission)
     round = read_round(root, submission.round)
     failures = [

@@ -34,22 +34,26 @@ def submission_files(root: Path) -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     failures: list[Failure] = []
+    total = 0
     try:
         if not stat.S_ISDIR(root.lstat().st_mode):
-            failures = [Failure(root.name, "is no directory", "name the directory of a submission, not a link to it")]
+            refuse([Failure(root.name, "is no directory", "name the directory of a submission, not a link to it")])
+        for seen, (name, path, status) in enumerate(_walk(root, ""), start=1):
+            failure = _failure(name, status)
+            if failure is not None:
+                failures.append(failure)
+            elif stat.S_ISREG(status.st_mode):
+                files[name] = path
+                total += status.st_size
+            if seen > MOST_FILES or total > LARGEST_FOLDER:
+                most = f"{MOST_FILES} files or {LARGEST_FOLDER} bytes"
+                failures.append(Failure(root.name, f"holds more than {most}", "submit logs and code alone"))
+                break
         else:
-            total = 0
-            for seen, (name, path, status) in enumerate(_walk(root, ""), start=1):
-                failure = _failure(name, status)
-                if failure is not None:
-                    failures.append(failure)
-                elif stat.S_ISREG(status.st_mode):
-                    files[name] = path
-                    total += status.st_size
-                if seen > MOST_FILES or total > LARGEST_FOLDER:
-                    most = f"{MOST_FILES} files or {LARGEST_FOLDER} bytes"
-                    failures.append(Failure(root.name, f"holds more than {most}", "submit logs and code alone"))
-                    break
+            if SUBMISSION not in {*files, *(failure.where for failure in failures)}:
+                failures.append(Failure(SUBMISSION, "is missing", "let 'duelgym-bench submission new' write it"))
+    except FileNotFoundError:
+        failures.append(Failure(str(root), "does not exist", "name the directory of a submission"))
     except OSError as error:
         where = str(error.filename or root).removeprefix(f"{root}/")
         failures.append(Failure(where, f"cannot be read ({error.strerror})", "make it readable"))

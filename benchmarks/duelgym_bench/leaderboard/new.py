@@ -111,7 +111,7 @@ def _written(
         RefusedError: naming a field that is not what it must be.
     """
     draft = beside / "draft"
-    (draft / "agent").mkdir(parents=True)
+    draft.mkdir()
     for path in code:
         copy_code(path, draft / "agent")
     copied = sorted(path for path in (draft / "agent").rglob("*") if path.is_file())
