@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from made_up_submissions import DESCRIBED, FACTORY, make_runs
+from leaderboard_home import DESCRIBED, FACTORY, make_runs
 
 from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
