@@ -85,7 +85,7 @@
         for (const agent of agents) {
           const down = top + (1 - curves[agent].y[place]) * height;
           const dot = mark("circle", { cx: across, cy: down, r: agent === near ? 4.5 : 2.5 });
-          dot.style.fill = line(agent).querySelector("path").style.stroke;
+          dot.setAttribute("fill", line(agent).querySelector("path").getAttribute("stroke"));
         }
       });
       const rows = agents.map((agent) => {

@@ -13,9 +13,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duelgym_bench.curves import is_replica
 from duelgym_bench.page_duels import duels_section
 from duelgym_bench.page_pictures import DARK, VARIABLES, Plot, figures, switches
-from duelgym_bench.plots import caption
+from duelgym_bench.plots import caption, report_sheet
 from duelgym_bench.table import Table, printable
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from duelgym_bench.curves import Summary
     from duelgym_bench.scored import Results
 
-_SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
-_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _TUNED = {
     "tuned": "The agents run with settings that were chosen by tuning.",
     "untuned": "The agents run with untuned settings.",
@@ -44,7 +45,8 @@ def page(results: Results, summary: Summary, tables: Sequence[Table], plots: Seq
     """
     title = printable(results.title)
     agents = [agent.agent for agent in summary.agents]
-    buttons = switches(agents, results.baseline)
+    switched = [agent for agent in agents if not is_replica(agent, results.baseline)]
+    buttons = switches(report_sheet(results, summary), switched)
     supervised = printable(results.references.supervised_label)
     return document(
         f"{title}: query efficiency",
@@ -58,23 +60,25 @@ def page(results: Results, summary: Summary, tables: Sequence[Table], plots: Seq
     )
 
 
-def document(title: str, *parts: str) -> str:
+def document(title: str, *parts: str, style: str = STYLE, script: str = SCRIPT) -> str:
     """Return a whole HTML document that needs and may load nothing else.
 
     Args:
         title: plain text.
         parts: of its body, as HTML.
+        style: its style sheet, after the colours.
+        script: all that it may run.
     """
-    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+    style = _colours() + style
+    policy = f"default-src 'none'; script-src {_hashed(script)}; style-src {_hashed(style)}; img-src data:"
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{_colours()}{_STYLE}</style>\n</head>\n<body>\n<main>",
+            f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
             *(part for part in parts if part),
-            f"</main>\n<script>{_SCRIPT}</script>\n</body>\n</html>\n",
+            f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
         ]
     )
 
@@ -103,6 +107,11 @@ def table_section(table: Table) -> str:
         f"<section><h2>{escape(printable(table.title))}</h2>\n<p>{escape(printable(table.note))}</p>\n"
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>'
     )
+
+
+def _hashed(content: str) -> str:
+    """Return a source of a content-security policy that allows this content alone."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _breakable(name: str) -> str:

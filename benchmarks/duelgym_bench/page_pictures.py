@@ -17,17 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from duelgym_bench.curves import is_replica
-from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, agent_numbers, agent_styles, draw, save
+from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, Sheet, Style, draw, save
 from duelgym_bench.statistics import Interval
-from duelgym_bench.table import printable, with_interval
+from duelgym_bench.table import decimals, printable, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from duelgym_bench.curves import Summary
     from duelgym_bench.pictures import Picture
-    from duelgym_bench.scored import Results
 
 # The colours of the pictures by the names that the page's style sheet gives them, and what stands for each in the dark.
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {each: f"--c{k}" for k, each in enumerate(COLOURS)}
@@ -52,15 +49,14 @@ class Plot:
     readout: Mapping[str, Any] | None
 
 
-def plot(shown: Picture, results: Results, summary: Summary) -> Plot:
+def plot(shown: Picture, sheet: Sheet) -> Plot:
     """Draw a picture for the page."""
-    drawn = [draw(shown, results, summary, form) for form in ("wide", "narrow")]
-    numbers = agent_numbers([agent.agent for agent in summary.agents], results.baseline)
+    drawn = [draw(shown, sheet, form) for form in ("wide", "narrow")]
     read = readout(
         *drawn,
         at=shown.axis.names,
         x=shown.axis.places,
-        curves={numbers[name]: curve for name, curve in shown.curves.items()},
+        curves={sheet.numbers[name]: curve for name, curve in shown.curves.items()},
     )
     wide, narrow = (save(figure, "svg").decode() for figure in drawn)
     return Plot(shown.heading, wide, narrow, read)
@@ -101,11 +97,18 @@ def readout(
         "curves": {
             str(agent): {
                 "y": shares(np.stack([x, curve.value], axis=1), 1),
-                "text": [with_interval(curve[k]) for k in range(len(x))],
+                "text": _texts(curve),
             }
             for agent, curve in curves.items()
         },
     }
+
+
+def _texts(curve: Interval) -> list[str]:
+    """Return what is said of each point of a curve: without an interval where the curve has none."""
+    if np.array_equal(curve.low, curve.high, equal_nan=True):
+        return [decimals(float(value)) for value in curve.value]
+    return [with_interval(curve[k]) for k in range(len(curve.value))]
 
 
 def _box(figure: Figure) -> list[float]:
@@ -120,43 +123,66 @@ def _box(figure: Figure) -> list[float]:
 
 def figures(plots: Sequence[Plot], caption: str) -> str:
     """Return the pictures as HTML, each with a place for what is read out, and the data for it."""
-    shown = "\n".join(
-        f'<figure data-plot="{k}"><div class="wide">{_inline(each.wide, f"w{k}", each.heading)}</div>'
-        f'<div class="narrow">{_inline(each.narrow, f"n{k}", each.heading)}</div>'
+    shown = "\n".join(figure(k, each, caption) for k, each in enumerate(plots))
+    return f"{shown}\n{readouts(plots)}"
+
+
+def figure(number: int, shown: Plot, caption: str) -> str:
+    """Return a picture as HTML, with a place for what is read out.
+
+    Args:
+        number: its place among all pictures of the page.
+        shown: the picture.
+        caption: printed below.
+    """
+    return (
+        f'<figure data-plot="{number}"><div class="wide">{_inline(shown.wide, f"w{number}", shown.heading)}</div>'
+        f'<div class="narrow">{_inline(shown.narrow, f"n{number}", shown.heading)}</div>'
         f"<output hidden></output><figcaption>{escape(caption)}</figcaption></figure>"
-        for k, each in enumerate(plots)
     )
+
+
+def readouts(plots: Sequence[Plot]) -> str:
+    """Return, as HTML, the data for what is read out of all pictures of a page."""
     data = json.dumps([each.readout for each in plots], separators=(",", ":"))
     # Inside a script element HTML is not unescaped, and "<" could end it.
     data = data.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
-    return f'{shown}\n<script type="application/json" id="readouts">{data}</script>'
+    return f'<script type="application/json" id="readouts">{data}</script>'
 
 
-def switches(agents: Sequence[str], baseline: str) -> str:
-    """Return a button for each agent but the baseline's replicas, which no picture has; the script brings them to light.
+def switches(sheet: Sheet, agents: Sequence[str]) -> str:
+    """Return a button for each agent; the script brings them to light.
 
     Args:
-        agents: all agents, in the order that gives them colours and numbers.
-        baseline: the passive one.
+        sheet: of the pictures that have the agents.
+        agents: those that can be switched: all but the baseline's replicas, which no picture has.
     """
-    buttons = []
-    for number, (name, (colour, dash, width)) in enumerate(agent_styles(agents, baseline).items()):
-        if name not in agents or is_replica(name, baseline):
-            continue
-        dashes = "" if dash == "-" else " ".join(f"{length * width:g}" for length in dash[1])
-        style = f"stroke:var({VARIABLES[colour]});stroke-dasharray:{dashes or 'none'}"
-        buttons.append(
-            f'<button type="button" aria-pressed="true" data-agent="{number}"><svg viewBox="0 0 28 4" aria-hidden="true">'
-            f'<path d="M0 2H28" style="{style}"/></svg><span>{escape(printable(name))}</span></button>'
-        )
+    buttons = [
+        f'<button type="button" aria-pressed="true" data-agent="{number}">{swatch(sheet.styles[name])}'
+        f"<span>{escape(printable(name))}</span></button>"
+        for name, number in sheet.numbers.items()
+        if name in agents
+    ]
     every = '<button type="button" aria-pressed="true" data-every>all</button>'
     return f'<div class="switches" role="group" aria-label="Agents shown" hidden>{"".join(buttons)}{every}</div>'
+
+
+def swatch(style: Style) -> str:
+    """Return a piece of a line as HTML."""
+    colour, dash, width = style
+    dashes = "none" if dash == "-" else " ".join(f"{length * width:g}" for length in dash[1])
+    return (
+        '<svg viewBox="0 0 28 4" aria-hidden="true">'
+        f'<path d="M0 2H28" stroke="var({VARIABLES[colour]})" stroke-dasharray="{dashes}"/></svg>'
+    )
 
 
 def _inline(svg: str, prefix: str, heading: str) -> str:
     """Make a matplotlib SVG part of the page: the page's colours, identifiers of its own, a name for screen readers."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    # The page's policy forbids style attributes; SVG has an attribute for each of their properties.
+    svg = re.sub(r' style="([^"]*)"', lambda found: re.sub(r"\s*([\w-]+): ([^;]+);?", r' \1="\2"', found[1]), svg)
     svg = re.sub(r'\bid="(agent(\d+)-)', r'data-agent="\2" id="\1', svg)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", svg)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from duelgym_bench.curves import ORACLE, AgentSummary, Summary, is_replica
 from duelgym_bench.statistics import AREA_START, Interval
@@ -83,21 +83,21 @@ def picture(name: PictureName, results: Results, summary: Summary) -> Picture | 
 
 
 def _curves(agents: list[AgentSummary], results: Results, summary: Summary) -> Picture:
-    return _over_labels(
+    return over_labels(
         "win rate by number of labels",
         "win rate against a random other response",
         {agent.agent: agent.win for agent in agents},
-        summary,
+        summary.checkpoints,
         _levels(summary),
     )
 
 
 def _common_learner(agents: list[AgentSummary], results: Results, summary: Summary) -> Picture:
-    return _over_labels(
+    return over_labels(
         "win rate of a common learner on each agent's labels",
         "win rate of the common learner",
         {agent.agent: agent.common for agent in agents if agent.common is not None},
-        summary,
+        summary.checkpoints,
         _levels(summary),
     )
 
@@ -109,25 +109,22 @@ def _regret(agents: list[AgentSummary], results: Results, summary: Summary) -> P
         for agent in agents
         if summary.budget and (average := agent.regret.get("average")) is not None
     }
-    return _over_labels(
+    return over_labels(
         "average regret per label, over the labels so far",
         "average regret per label (win probability)",
         curves,
-        summary,
+        summary.checkpoints,
         dict(results.references.regrets) or {ORACLE: 0.0},
         from_zero=False,
     )
 
 
 def _profile(agents: list[AgentSummary], results: Results, summary: Summary) -> Picture:
-    names = tuple(f"area above {decimals(float(threshold))}" for threshold in summary.thresholds)
     several = agents if summary.n_seeds > 1 else []
-    return Picture(
-        "share of runs with a larger area",
-        Axis("area under win rate (0 = .5, 1 = the oracle)", summary.thresholds, names, logarithmic=False, steps=True),
-        "share of runs",
+    return profile(
         {agent.agent: agent.profile for agent in several},
         {agent.agent: decimals(float(agent.area_iqm.value)) for agent in several},
+        summary.thresholds,
     )
 
 
@@ -146,17 +143,40 @@ def _power_law(agents: list[AgentSummary], results: Results, summary: Summary) -
     )
 
 
-def _over_labels(
+def profile(
+    curves: Mapping[str, Interval], says: Mapping[str, str], thresholds: Float64[np.ndarray, " thresholds"]
+) -> Picture:
+    """Return the picture of performance profiles.
+
+    Args:
+        curves: agent -> share of its runs whose area is above each threshold.
+        says: agent -> what is written after its name.
+        thresholds: the areas.
+    """
+    names = tuple(f"area above {decimals(float(threshold))}" for threshold in thresholds)
+    axis = Axis("area under win rate (0 = .5, 1 = the oracle)", thresholds, names, logarithmic=False, steps=True)
+    return Picture("share of runs with a larger area", axis, "share of runs", curves, says)
+
+
+def over_labels(
     heading: str,
     ylabel: str,
     curves: Mapping[str, Interval],
-    summary: Summary,
+    counts: Int64[np.ndarray, " checkpoints"],
     references: Mapping[str, float],
     *,
     from_zero: bool = True,
 ) -> Picture:
-    """Return a picture of curves over the checkpoints; ``from_zero``: they have a value where nothing was asked."""
-    counts = summary.checkpoints
+    """Return a picture of curves over the number of labels.
+
+    Args:
+        heading: its title, after the environment's.
+        ylabel: what the vertical axis measures, with its unit.
+        curves: agent -> curve over the checkpoints.
+        counts: the checkpoints.
+        references: name -> value.
+        from_zero: whether the curves have a value where nothing was asked.
+    """
     keep = (counts > 0) | from_zero
     first = counts[counts > 0][:1]
     # No label at all stands at half the first number of labels.

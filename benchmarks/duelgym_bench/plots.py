@@ -9,6 +9,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from duelgym_bench.scored import Results
 
 Form = Literal["file", "wide", "narrow"]
+Style = tuple[str, Any, float]
+"""Colour, dashes and width of a line."""
 INK, MUTED, GRID = "#1c1d21", "#6a6c75", "#dfe0e4"
 # Told apart with any common colour blindness, and each at least 3:1 against white; line styles tell them apart in grey.
 COLOURS = ("#0072b2", "#c8451b", "#00866a", "#a8559a", "#b07800", "#4b3fa8", "#5f6b1f", "#8c3b3b")
@@ -53,6 +56,37 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What pictures that belong together have in common.
+
+    Attributes:
+        title: before the heading of each.
+        styles: of every agent's lines.
+        caption: printed below in the form for a file.
+        first: the number by which SVG and page know the first agent; the others follow in order.
+    """
+
+    title: str
+    styles: Mapping[str, Style]
+    caption: str = ""
+    first: int = 0
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The number by which SVG and page know each agent."""
+        return {name: self.first + k for k, name in enumerate(self.styles)}
+
+
+def report_sheet(results: Results, summary: Summary) -> Sheet:
+    """Return what the pictures of a report have in common."""
+    return Sheet(
+        f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}",
+        agent_styles([agent.agent for agent in summary.agents], results.baseline),
+        caption(results, summary),
+    )
+
+
 def caption(results: Results, summary: Summary) -> str:
     """Return what every picture says below: seeds, intervals, and what the labels can carry."""
     bits = decimals(results.references.bits_per_label)
@@ -66,7 +100,7 @@ def intervals_note(summary: Summary) -> str:
     return f"Intervals: 95 %, over {seeds} and {summary.n_prompts} assessment prompts{narrow}."
 
 
-def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file") -> Figure:
+def draw(shown: Picture, sheet: Sheet, form: Form = "file") -> Figure:
     """Draw a picture: wide with labels beside the curves' ends, or narrow with a legend below.
 
     The wide form for a file carries its caption; beside the other two the page prints it.
@@ -82,13 +116,11 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
         figure = Figure(figsize=(3.7 if narrow else 9.6, height))
         axes = figure.add_subplot()
         x = shown.axis.places
-        styles = agent_styles([agent.agent for agent in summary.agents], results.baseline)
-        known = agent_numbers(list(styles), results.baseline)
-        numbers = {name: known[name] for name in names}
+        numbers = {name: sheet.numbers[name] for name in names}
         handles: list[tuple[Line2D, str]] = []
         for name in names:
             curve = shown.curves[name]
-            colour, dash, width = styles[name]
+            colour, dash, width = sheet.styles[name]
             band = axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.11, linewidth=0, step=step)
             marker = "o" if len(x) == 1 else None
             (line,) = axes.plot(x, curve.value, color=colour, linestyle=dash, linewidth=width, marker=marker)
@@ -101,7 +133,6 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
             handles.append((line, f"{_short(name)} {shown.says[name]}"))
         _frame(axes, shown, narrow)
         handles += _references(axes, shown)
-        title = f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}"
         if narrow:
             below = 0.143 * n_lines + 0.65
             figure.subplots_adjust(left=0.175, right=0.97, top=1 - 0.62 / height, bottom=below / height)
@@ -115,7 +146,7 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
                 handlelength=3.2,
             )
             mark_legend(legend, numbers.values())
-            figure.text(0.02, 1 - 0.2 / height, cut(title, 44), fontsize=9.5, weight="bold")
+            figure.text(0.02, 1 - 0.2 / height, cut(sheet.title, 44), fontsize=9.5, weight="bold")
             figure.text(0.02, 1 - 0.4 / height, cut(shown.heading, 60), fontsize=7.5)
         else:
             longest = max(len(text) for _, text in handles)
@@ -124,9 +155,11 @@ def draw(shown: Picture, results: Results, summary: Summary, form: Form = "file"
                 left=0.075, right=right, top=1 - 0.5 / height, bottom=(0.85 if form == "file" else 0.5) / height
             )
             _label_ends(axes, shown, handles, numbers)
-            figure.text(0.012, 1 - 0.27 / height, cut(f"{title}: {shown.heading}", 100), fontsize=11, weight="bold")
+            figure.text(
+                0.012, 1 - 0.27 / height, cut(f"{sheet.title}: {shown.heading}", 100), fontsize=11, weight="bold"
+            )
             if form == "file":
-                figure.text(0.012, 0.13 / height, caption(results, summary), fontsize=8, color=MUTED)
+                figure.text(0.012, 0.13 / height, sheet.caption, fontsize=8, color=MUTED)
     return figure
 
 
@@ -141,9 +174,9 @@ def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
     return buffer.getvalue()
 
 
-def agent_styles(agents: Sequence[str], baseline: str) -> dict[str, tuple[str, Any, float]]:
+def agent_styles(agents: Sequence[str], baseline: str) -> dict[str, Style]:
     """Return colour, dashes and line width of each agent: the baseline in ink, the others by order of appearance."""
-    styles: dict[str, tuple[str, Any, float]] = {baseline: (INK, "-", 2.0)}
+    styles: dict[str, Style] = {baseline: (INK, "-", 2.0)}
     for k, name in enumerate(agent for agent in agents if agent != baseline):
         dash = DASHES[(k + k // len(COLOURS)) % len(DASHES)]
         styles[name] = (COLOURS[k % len(COLOURS)], dash, 1.8)

@@ -20,7 +20,7 @@ from duelgym_bench.files import write_atomically
 from duelgym_bench.page import page
 from duelgym_bench.page_pictures import Plot, plot
 from duelgym_bench.pictures import PICTURES, picture
-from duelgym_bench.plots import caption, draw, save
+from duelgym_bench.plots import caption, draw, report_sheet, save
 from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval
@@ -54,6 +54,7 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
     """
     summary = summary or summarise(results)
     out.mkdir(parents=True, exist_ok=True)
+    sheet = report_sheet(results, summary)
     inline: list[Plot] = []
     paths: dict[str, tuple[Path, Path]] = {}
     for name in PICTURES:
@@ -64,11 +65,11 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
             for file in files:
                 file.unlink(missing_ok=True)
             continue
-        figure = draw(shown, results, summary)
+        figure = draw(shown, sheet)
         write_atomically(files[0], save(figure, "svg"))
         write_atomically(files[1], save(figure, "png"))
         paths[name] = files
-        inline.append(plot(shown, results, summary))
+        inline.append(plot(shown, sheet))
     html = page(results, summary, tables(results, summary), inline)
     written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
     write_atomically(written.json, as_json(results, summary))

@@ -11,7 +11,7 @@ import numpy as np
 from duelgym_bench.files import write_atomically
 from duelgym_bench.page import document, provenance, table_section, tuned_mark
 from duelgym_bench.page_pictures import Plot, figures, readout, switches
-from duelgym_bench.plots import agent_numbers, intervals_note, save
+from duelgym_bench.plots import Sheet, agent_numbers, agent_styles, intervals_note, save
 from duelgym_bench.suite_plots import areas, draw_suite, suite_agents, varied_numbers
 from duelgym_bench.suite_report import suite_tables
 from duelgym_bench.table import printable
@@ -47,7 +47,7 @@ def write_suite(suite: SavedSuite, summaries: Mapping[str, Summary], results: Re
 def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, caption: str) -> str:
     """Return the page; for the arguments see :func:`write_suite`."""
     agents = suite_agents(summaries, results.baseline)
-    buttons = switches(agents, results.baseline)
+    buttons = switches(Sheet(suite.title, agent_styles(agents, results.baseline)), agents)
     links = "".join(
         f'<li><a href="{quote(f"./{name}/report.html")}">{escape(printable(name))}</a></li>' for name in summaries
     )
