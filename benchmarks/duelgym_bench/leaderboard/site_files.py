@@ -1,0 +1,193 @@
+"""What the leaderboard's page is made of: its files, each read strictly, and whether they fit together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from duelgym_bench.leaderboard.board import Board
+from duelgym_bench.leaderboard.decisions import DECISIONS, Decision, read_decisions
+from duelgym_bench.leaderboard.failures import Failure, RefusedError
+from duelgym_bench.leaderboard.plans import salt_hash
+from duelgym_bench.leaderboard.records import SUBMISSION, Line, Round, Sha256, Submission, read_record
+
+REPLAYED = "replayed.json"
+Status = Literal["verified", "replayed", "reported"]
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A round that ranks, and its board."""
+
+    round: Round
+    board: Board
+    board_sha256: str
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission and how far it can be believed."""
+
+    record: Submission
+    sha256: str
+    status: Status
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All that the page shows.
+
+    Attributes:
+        closed: rounds, newest first.
+        open: likewise.
+        submissions: name -> submission, newest first.
+        decisions: newest first.
+    """
+
+    closed: tuple[Closed, ...]
+    open: tuple[Round, ...]
+    submissions: dict[str, Submitted]
+    decisions: tuple[Decision, ...]
+
+
+def read_leaderboard(root: Path) -> Leaderboard:
+    """Read the files of the leaderboard.
+
+    Args:
+        root: the folder ``leaderboard/``.
+
+    Raises:
+        RefusedError: naming every file that is damaged, and whatever does not fit together.
+    """
+    return _Reading(root).result()
+
+
+class _Reading:
+    """Reading that goes on after a failure, so that all of them are told at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.failures: list[Failure] = []
+
+    def result(self) -> Leaderboard:
+        if not self.root.is_dir():
+            raise RefusedError(Failure(str(self.root), "is no folder", "name the folder of the leaderboard"))
+        rounds = [found for path in self._entries("rounds") if (found := self._round(path))]
+        closed = [found for each in rounds if each.closed is not None and (found := self._closed(each))]
+        replayed = self._record(REPLAYED, dict[Line, Sha256]) if (self.root / REPLAYED).exists() else {}
+        ranked = {row.name: row.submission for each in closed for row in each.board.rows if row.kind == "entry"}
+        submissions = {}
+        for path in self._entries("submissions"):
+            if (record := self._submission(path, {each.name for each in rounds})) is not None:
+                digest = hashlib.sha256((path / SUBMISSION).read_bytes()).hexdigest()
+                status: Status = "replayed" if (replayed or {}).get(record.name) == digest else "reported"
+                if record.name in ranked:
+                    status = "verified"
+                    if ranked[record.name] != digest:
+                        where = f"submissions/{record.name}/{SUBMISSION}"
+                        self._refuse(
+                            where, "has changed since it was ranked", "restore it; submit changes as a new folder"
+                        )
+                submissions[record.name] = Submitted(record, digest, status)
+        decisions: tuple[Decision, ...] = ()
+        try:
+            decisions = read_decisions(self.root / DECISIONS)
+        except RefusedError as error:
+            self.failures += error.failures
+        if self.failures:
+            raise RefusedError(*self.failures)
+        for name in sorted((ranked.keys() | (replayed or {}).keys()) - submissions.keys()):
+            self._refuse("submissions", f"lack {name}, which has been ranked or replayed", "restore it")
+        if self.failures:
+            raise RefusedError(*self.failures)
+        return Leaderboard(
+            tuple(sorted(closed, key=lambda each: (each.round.closed, each.round.name), reverse=True)),
+            tuple(sorted((each for each in rounds if each.closed is None), key=_opened, reverse=True)),
+            dict(sorted(submissions.items(), key=lambda item: (item[1].record.date, item[0]), reverse=True)),
+            decisions,
+        )
+
+    def _entries(self, folder: str) -> Iterator[Path]:
+        """Yield what a folder holds, except hidden files; of rounds, the records alone."""
+        for path in sorted((self.root / folder).glob("*")):
+            if path.name.startswith(".") or (folder == "rounds" and path.is_dir()):
+                continue
+            yield path
+
+    def _round(self, path: Path) -> Round | None:
+        found = self._record(f"rounds/{path.name}", Round)
+        if found is not None:
+            where = f"rounds/{path.name}"
+            if path.name != f"{found.name}.json":
+                self._refuse(where, f"is the round {found.name}", f"call it {found.name}.json")
+            if (found.closed is None) != (found.salt is None):
+                self._refuse(where, "has only one of closed and salt", "an open round has neither, a closed one both")
+            if found.salt is not None and salt_hash(found.salt) != found.salt_sha256:
+                self._refuse(where, "reveals a salt of another hash", "restore the salt that it opened with")
+        return found
+
+    def _closed(self, of: Round) -> Closed | None:
+        where = f"rounds/{of.name}/board.json"
+        board = self._record(where, Board)
+        if board is None:
+            return None
+        for what in _misfits(board, of):
+            self._refuse(where, what, "write the board again")
+        return Closed(of, board, hashlib.sha256((self.root / where).read_bytes()).hexdigest())
+
+    def _submission(self, path: Path, rounds: set[str]) -> Submission | None:
+        where = f"submissions/{path.name}"
+        found = self._record(f"{where}/{SUBMISSION}", Submission)
+        if found is not None:
+            if path.name != found.name:
+                self._refuse(where, f"is the submission {found.name}", "name the folder after it")
+            if found.round not in rounds:
+                self._refuse(
+                    f"{where}/{SUBMISSION}, field round",
+                    f"is {found.round}, of which rounds/ has no record",
+                    "name a round",
+                )
+        return found
+
+    def _record(self, where: str, record: type[Record]) -> Record | None:
+        try:
+            return read_record(self.root / where, record)
+        except RefusedError as error:
+            folder = where.rpartition("/")[0]
+            self.failures += (replace(each, where=f"{folder}/{each.where}".lstrip("/")) for each in error.failures)
+            return None
+
+    def _refuse(self, where: str, what: str, cure: str) -> None:
+        self.failures.append(Failure(where, what, cure))
+
+
+def _misfits(board: Board, of: Round) -> Iterator[str]:
+    """Say what in a board does not fit its round, or itself."""
+    if board.round != of.name:
+        yield f"is the board of {board.round}"
+    entries = [row for row in board.rows if row.kind == "entry"]
+    names = [row.name for row in board.rows]
+    if len(set(names)) < len(names):
+        yield "has a row twice"
+    if board.rows != tuple(sorted(board.rows, key=lambda row: ("entry", "trivial", "limit").index(row.kind))):
+        yield "has entries, trivial rows and limits in another order"
+    if [len(line) for line in board.improvement] != [len(entries)] * len(entries):
+        yield f"has no improvement for each pair of its {len(entries)} entries"
+    for row in board.rows:
+        said = (row.submission, row.rank, row.above_trivial)
+        if any((value is None) == (row.kind == "entry") for value in said):
+            yield f"has a row {row.name} that is a {row.kind} and yet {'lacks' if row.kind == 'entry' else 'has'} a rank"
+        if not row.on or not row.on.keys() <= set(of.ids):
+            yield f"has a row {row.name} on {', '.join(row.on) or 'no environment'}, where the round has {', '.join(of.ids)}"
+        if any(len(on.curve) != (len(board.checkpoints) if row.profile else 1) for on in row.on.values()):
+            yield f"has a row {row.name} whose curve does not fit the checkpoints"
+        if len(row.profile) not in (0, len(board.thresholds)):
+            yield f"has a row {row.name} whose profile does not fit the thresholds"
+
+
+def _opened(of: Round) -> tuple[str, str]:
+    return of.opened, of.name
