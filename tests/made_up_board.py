@@ -24,7 +24,7 @@ from duelgym_bench.leaderboard.records import (
 
 IDS = ("LLMDuel-v0", "SyntheticDuel-v0")
 CHECKPOINTS = (0, 32, 96, 320, 960, 3200)
-THRESHOLDS = tuple(k / 50 for k in range(51))
+THRESHOLDS = tuple(k / 20 for k in range(21))
 HASH = "9f" * 32
 HOSTILE = "<script>alert(1)</script> & \"quoted\" <a href='javascript:1'>javascript:alert(1)</a>"
 # Of the newest closed round, best first: (team, agent, area).

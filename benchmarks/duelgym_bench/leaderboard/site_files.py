@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -11,7 +11,6 @@ from typing import Literal, TypeVar
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.decisions import DECISIONS, Decision, read_decisions
 from duelgym_bench.leaderboard.failures import Failure, RefusedError
-from duelgym_bench.leaderboard.plans import salt_hash
 from duelgym_bench.leaderboard.records import SUBMISSION, Line, Round, Sha256, Submission, read_record
 
 REPLAYED = "replayed.json"
@@ -76,37 +75,25 @@ class _Reading:
     def result(self) -> Leaderboard:
         if not self.root.is_dir():
             raise RefusedError(Failure(str(self.root), "is no folder", "name the folder of the leaderboard"))
-        rounds = [found for path in self._entries("rounds") if (found := self._round(path))]
-        closed = [found for each in rounds if each.closed is not None and (found := self._closed(each))]
-        replayed = self._record(REPLAYED, dict[Line, Sha256]) if (self.root / REPLAYED).exists() else {}
-        ranked = {row.name: row.submission for each in closed for row in each.board.rows if row.kind == "entry"}
-        submissions = {}
-        for path in self._entries("submissions"):
-            if (record := self._submission(path, {each.name for each in rounds})) is not None:
-                digest = hashlib.sha256((path / SUBMISSION).read_bytes()).hexdigest()
-                status: Status = "replayed" if (replayed or {}).get(record.name) == digest else "reported"
-                if record.name in ranked:
-                    status = "verified"
-                    if ranked[record.name] != digest:
-                        where = f"submissions/{record.name}/{SUBMISSION}"
-                        self._refuse(
-                            where, "has changed since it was ranked", "restore it; submit changes as a new folder"
-                        )
-                submissions[record.name] = Submitted(record, digest, status)
-        decisions: tuple[Decision, ...] = ()
-        try:
-            decisions = read_decisions(self.root / DECISIONS)
-        except RefusedError as error:
-            self.failures += error.failures
-        if self.failures:
-            raise RefusedError(*self.failures)
-        for name in sorted((ranked.keys() | (replayed or {}).keys()) - submissions.keys()):
+        rounds = [of for path in self._entries("rounds") if (of := self._round(path)) is not None]
+        closed = [made for of in rounds if (made := self._closed(of)) is not None]
+        replayed = self._replayed()
+        read = (self._submission(path, replayed, closed) for path in self._entries("submissions"))
+        submissions = {each.record.name: each for each in read if each is not None}
+        decisions = self._decisions()
+        self._stop()
+        names = {row.name for each in closed for row in each.board.rows if row.kind == "entry"}
+        for name in sorted((names | replayed.keys()) - submissions.keys()):
             self._refuse("submissions", f"lack {name}, which has been ranked or replayed", "restore it")
-        if self.failures:
-            raise RefusedError(*self.failures)
+        known = {of.name for of in rounds}
+        for name, each in submissions.items():
+            if each.record.round not in known:
+                where = f"submissions/{name}/{SUBMISSION}, field round"
+                self._refuse(where, f"is {each.record.round}, of which rounds/ has no record", "name a round")
+        self._stop()
         return Leaderboard(
             tuple(sorted(closed, key=lambda each: (each.round.closed, each.round.name), reverse=True)),
-            tuple(sorted((each for each in rounds if each.closed is None), key=_opened, reverse=True)),
+            tuple(sorted((of for of in rounds if of.closed is None), key=_opened, reverse=True)),
             dict(sorted(submissions.items(), key=lambda item: (item[1].record.date, item[0]), reverse=True)),
             decisions,
         )
@@ -119,39 +106,59 @@ class _Reading:
             yield path
 
     def _round(self, path: Path) -> Round | None:
-        found = self._record(f"rounds/{path.name}", Round)
-        if found is not None:
-            where = f"rounds/{path.name}"
-            if path.name != f"{found.name}.json":
-                self._refuse(where, f"is the round {found.name}", f"call it {found.name}.json")
-            if (found.closed is None) != (found.salt is None):
-                self._refuse(where, "has only one of closed and salt", "an open round has neither, a closed one both")
-            if found.salt is not None and salt_hash(found.salt) != found.salt_sha256:
-                self._refuse(where, "reveals a salt of another hash", "restore the salt that it opened with")
-        return found
+        where = f"rounds/{path.name}"
+        of = self._record(where, Round)
+        if of is None:
+            return None
+        if path.name != f"{of.name}.json":
+            self._refuse(where, f"is the round {of.name}", f"call it {of.name}.json")
+        if (of.closed is None) != (of.salt is None):
+            self._refuse(where, "has only one of closed and salt", "an open round has neither, a closed one both")
+        # As plans.salt_hash has it, without the agents that plans bring along.
+        if of.salt is not None and hashlib.sha256(of.salt.encode()).hexdigest() != of.salt_sha256:
+            self._refuse(where, "reveals a salt of another hash", "restore the salt that it opened with")
+        return of
 
     def _closed(self, of: Round) -> Closed | None:
         where = f"rounds/{of.name}/board.json"
+        if of.closed is None:
+            if (self.root / where).exists():
+                self._refuse(where, "ranks a round that is open", "close the round, or remove the board")
+            return None
         board = self._record(where, Board)
         if board is None:
             return None
         for what in _misfits(board, of):
             self._refuse(where, what, "write the board again")
-        return Closed(of, board, hashlib.sha256((self.root / where).read_bytes()).hexdigest())
+        return Closed(of, board, self._sha256(where))
 
-    def _submission(self, path: Path, rounds: set[str]) -> Submission | None:
+    def _submission(self, path: Path, replayed: Mapping[str, str], closed: Sequence[Closed]) -> Submitted | None:
         where = f"submissions/{path.name}"
-        found = self._record(f"{where}/{SUBMISSION}", Submission)
-        if found is not None:
-            if path.name != found.name:
-                self._refuse(where, f"is the submission {found.name}", "name the folder after it")
-            if found.round not in rounds:
-                self._refuse(
-                    f"{where}/{SUBMISSION}, field round",
-                    f"is {found.round}, of which rounds/ has no record",
-                    "name a round",
-                )
-        return found
+        record = self._record(f"{where}/{SUBMISSION}", Submission)
+        if record is None:
+            return None
+        if path.name != record.name:
+            self._refuse(where, f"is the submission {record.name}", "name the folder after it")
+        digest = self._sha256(f"{where}/{SUBMISSION}")
+        ranked = {row.submission for each in closed for row in each.board.rows if row.name == record.name}
+        if ranked - {digest}:
+            self._refuse(f"{where}/{SUBMISSION}", "has changed since it was ranked", "restore it, and submit anew")
+        status: Status = "verified" if ranked else "replayed" if replayed.get(record.name) == digest else "reported"
+        return Submitted(record, digest, status)
+
+    def _replayed(self) -> dict[str, str]:
+        there = (self.root / REPLAYED).exists()
+        return (self._record(REPLAYED, dict[Line, Sha256]) or {}) if there else {}
+
+    def _decisions(self) -> tuple[Decision, ...]:
+        try:
+            return read_decisions(self.root / DECISIONS)
+        except RefusedError as error:
+            self.failures += error.failures
+            return ()
+
+    def _sha256(self, where: str) -> str:
+        return hashlib.sha256((self.root / where).read_bytes()).hexdigest()
 
     def _record(self, where: str, record: type[Record]) -> Record | None:
         try:
@@ -163,6 +170,10 @@ class _Reading:
 
     def _refuse(self, where: str, what: str, cure: str) -> None:
         self.failures.append(Failure(where, what, cure))
+
+    def _stop(self) -> None:
+        if self.failures:
+            raise RefusedError(*self.failures)
 
 
 def _misfits(board: Board, of: Round) -> Iterator[str]:

@@ -90,7 +90,8 @@ def _filter(name: str, caption: str, bodies: Sequence[Body]) -> str:
 
 def _head(columns: Sequence[Column]) -> str:
     grouped = any(column.group for column in columns)
-    first, second = [], []
+    first: list[str] = []
+    second: list[str] = []
     for group, members in groupby(enumerate(columns), lambda item: item[1].group):
         heads = [_column(number, column, 2 if grouped and not group else 1) for number, column in members]
         if group:

@@ -24,15 +24,14 @@ BELOW_TRIVIAL = "not shown to beat trivial"
 
 def row_names(board: Board, submissions: Mapping[str, Submitted]) -> dict[str, str]:
     """Return what each row is called in pictures: ``agent (team)``, with the date where that names two."""
-    short = {}
+    called = {row.name: row.name for row in board.rows}
     for row in board.rows:
         if row.kind == "entry":
             record = submissions[row.name].record
-            short[row.name] = f"{record.agent} ({record.team})"
-        else:
-            short[row.name] = row.name
-    taken = list(short.values())
-    return {name: f"{name}" if taken.count(called) > 1 else called for name, called in short.items()}
+            called[row.name] = f"{record.agent} ({record.team})"
+    taken = list(called.values())
+    dates = {name: f" {submissions[name].record.date}" for name in called.keys() & submissions.keys()}
+    return {name: f"{short}{dates.get(name, '') if taken.count(short) > 1 else ''}" for name, short in called.items()}
 
 
 def ranking(closed: Closed, submissions: Mapping[str, Submitted], names: Mapping[str, str], drawn: Sheet) -> str:
