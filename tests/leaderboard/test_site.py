@@ -291,8 +291,8 @@ def _round(**fields):
         (_board(lambda board: board["rows"].append(board["rows"][-1])), "has a row twice"),
         (_board(lambda board: board["rows"].reverse()), "in another order"),
         (_board(lambda board: board["improvement"].pop()), "has no improvement for each pair of its 6 entries"),
-        (_board(lambda board: board["rows"][0].update(rank=None)), "is a entry and yet lacks a rank"),
-        (_board(lambda board: board["rows"][-1].update(rank=1)), "is a limit and yet has a rank"),
+        (_board(lambda board: board["rows"][0].update(rank=None)), "of kind entry that lacks a rank"),
+        (_board(lambda board: board["rows"][-1].update(rank=1)), "of kind limit that has a rank"),
         (_board(lambda board: board["rows"][0].update(on={})), "on no environment"),
         (
             _board(lambda board: board["rows"][0]["on"]["LLMDuel-v0"]["curve"].pop()),

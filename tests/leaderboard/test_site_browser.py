@@ -11,6 +11,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs
 
 WIDTHS = (360, 1440)
 SCREENS = [(width, scheme) for width in WIDTHS for scheme in ("light", "dark")]
+SEEN_THROUGH = """[...document.querySelectorAll("tbody th")].filter(
+  (each) => getComputedStyle(each).position === "sticky" && getComputedStyle(each).backgroundColor === "rgba(0, 0, 0, 0)").length"""
 FITS = "[document.documentElement.scrollWidth, innerWidth]"
 OPEN = "document.querySelectorAll('details').forEach((each) => (each.open = true))"
 # To whatever reads the page aloud a picture is one image; axe would walk through thousands of its shapes all the same.
@@ -64,6 +66,7 @@ def test_nothing_sticks_out_and_axe_finds_no_violation(show, width, scheme):
     page = show(width, scheme)
     page.evaluate(OPEN)
     assert page.evaluate(FITS) == [width, width]
+    assert page.evaluate(SEEN_THROUGH) == 0, "numbers that scroll beneath a name would show through it"
     page.evaluate(EMPTY)
     found = axe.Axe().run(page, options={"resultTypes": ["violations"]})
     assert found.violations_count == 0, found.generate_report()

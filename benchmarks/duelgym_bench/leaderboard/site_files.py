@@ -191,7 +191,7 @@ def _misfits(board: Board, of: Round) -> Iterator[str]:
     for row in board.rows:
         said = (row.submission, row.rank, row.above_trivial)
         if any((value is None) == (row.kind == "entry") for value in said):
-            yield f"has a row {row.name} that is a {row.kind} and yet {'lacks' if row.kind == 'entry' else 'has'} a rank"
+            yield f"has a row {row.name} of kind {row.kind} that {'lacks' if row.kind == 'entry' else 'has'} a rank"
         if not row.on or not row.on.keys() <= set(of.ids):
             yield f"has a row {row.name} on {', '.join(row.on) or 'no environment'}, where the round has {', '.join(of.ids)}"
         if any(len(on.curve) != (len(board.checkpoints) if row.profile else 1) for on in row.on.values()):
