@@ -210,6 +210,6 @@ def test_a_round_is_closed_once_and_ranks_somebody(closed, open_again):
 
 def test_an_entry_that_fails_its_check_stops_the_round(open_again):
     record = open_again.root / "submissions" / "taste-lab--taste--20260301" / "submission.json"
-    record.write_text(record.read_text().replace('"area": ', '"area": 1', 1))
+    record.write_text(record.read_text().replace('"area": ', '"area": 1.', 1))
     said = refusals(open_again.run)
     assert "taste-lab--taste--20260301/submission.json, field runs." in said and "claims" in said
