@@ -1,13 +1,44 @@
-"""What the tests of isolated agents share."""
+"""What the tests of the harness share: workers that fork, finished runs, and isolated agents."""
 
+import os
 import shutil
+import subprocess
+import sys
 
+import failing_agents
 import isolated_agents
 import pytest
+import small_runs
+from quick_commands import quick_workers
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.isolation.agent import IsolatedAgent
 from duelgym_bench.isolation.launch import Isolation
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers_fork():
+    """Let whatever starts workers in this process start them quickly."""
+    with quick_workers():
+        yield
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A folder in which commands are given, with a module of agents."""
+    folder = tmp_path_factory.mktemp("home")
+    shutil.copy(failing_agents.__file__, folder / "my_agents.py")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(home):
+    """Finished runs of two agents on two seeds, from a command in a process of its own: nothing warns, in no process."""
+    given = small_runs.arguments(f"{small_runs.LEARNER},{small_runs.RESUMABLE}", "whole", seeds=2)
+    command, environment = [sys.executable, "-m", "duelgym_bench.cli", *given], os.environ | {"PYTHONWARNINGS": "error"}
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return home / "whole"
 
 
 @pytest.fixture(scope="module")
