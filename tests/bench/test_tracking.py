@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from quick_commands import bench
 
 from duelgym.errors import SpecificationError
 from duelgym_bench import tracking
@@ -297,13 +298,20 @@ def test_killed_and_resumed_each_checkpoint_is_there_once(home, plain, tmp_path)
     kill += "            open('killed', 'w').close()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
     (home / "deadly.py").write_text(kill)
     (home / "killed").unlink(missing_ok=True)
-    command = [sys.executable, "-m", "duelgym_bench.cli", "run", "--env", "SyntheticDuel-v0"]
-    command += ["--env-kwargs", json.dumps(KWARGS), "--agents", AGENT, "--queries", "32", "--seeds", "1"]
-    command += ["--batch-size", "8", "--jobs", "1", "--out", str(tmp_path / "out"), "--track", "deadly:Seen"]
-    environment = os.environ | {"PYTHONWARNINGS": "error"}
-    first, second = (
-        subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True) for _ in range(2)
-    )
+    given = [
+        "--env",
+        "SyntheticDuel-v0",
+        "--env-kwargs",
+        json.dumps(KWARGS),
+        "--agents",
+        AGENT,
+        "--queries",
+        32,
+        "--seeds",
+        1,
+    ]
+    given += ["--batch-size", 8, "--jobs", 1, "--out", tmp_path / "out", "--track", "deadly:Seen"]
+    first, second = (bench(home, "run", *given, check=False) for _ in range(2))
     assert first.returncode == 1 and "a process was killed" in first.stderr
     assert second.returncode == 0 and second.stderr == ""
     told = lines(tmp_path / "out" / "tracking" / "deadly+Seen" / "seen.jsonl")
