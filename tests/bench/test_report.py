@@ -15,6 +15,7 @@ import pytest
 
 from duelgym.errors import DuelgymError
 from duelgym_bench.curves_summary import summarise, table_columns
+from duelgym_bench.page import page
 from duelgym_bench.pictures import PICTURES, picture
 from duelgym_bench.plots import spread
 from duelgym_bench.ratio import Ratio
@@ -300,7 +301,7 @@ def test_runs_that_do_not_fit_together_are_refused(change, message: str):
         summarise(change(simulated()))
 
 
-def test_tables_mark_every_agent_as_tuned_or_not(tmp_path: Path):
+def test_tables_mark_every_agent_as_tuned_or_not():
     results = simulated()
     assert "settings" not in tables(results, summarise(results, n_resamples=20))[0].header
     some = dataclasses.replace(results, tuned=("passive", "passive@1"))
@@ -314,7 +315,7 @@ def test_tables_mark_every_agent_as_tuned_or_not(tmp_path: Path):
     assert "each agent with its own settings" in differences.note
     assert table_text(some, summary).startswith("SyntheticDuel-v0  (partly tuned)")
     assert markdown_tables(some, summary).startswith("Partly tuned. ")
-    assert '<span class="mark">partly tuned</span>' in write_report(some, tmp_path, summary).page.read_text()
+    assert '<span class="mark">partly tuned</span>' in page(some, summary, [win], [])
     assert dataclasses.replace(results, tuned=tuple(AGENTS)).tuned_mark == "tuned"
 
 
@@ -371,10 +372,10 @@ def test_report_is_complete_and_equal_results_give_equal_bytes(tmp_path: Path):
         rows = list(csv.DictReader(file))
     last = next(r for r in rows if (r["agent"], r["quantity"], r["checkpoint"]) == ("thompson", "win", "6400"))
     assert float(last["low"]) < float(last["mean"]) < float(last["high"])
-    page = first.page.read_text()
-    assert "untuned" in page
+    shown = first.page.read_text()
+    assert "untuned" in shown
     for table in tables(results, summarise(results)):
-        assert all(cell in page for row in table.rows for cell in row if ">" not in cell)
+        assert all(cell in shown for row in table.rows for cell in row if ">" not in cell)
 
 
 def test_report_of_hostile_names_is_plain_text(tmp_path: Path):

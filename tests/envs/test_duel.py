@@ -121,7 +121,7 @@ def test_no_preference_at_reset_and_no_utility_in_info(env_id_and_kwargs):
     assert set(info) == {"prompt_id", "candidate_ids", "queries", "self_duels", "clipped"}
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(st.data())
 def test_contexts_are_equal_under_any_two_action_sequences(data):
     pair = st.tuples(st.integers(0, 3), st.integers(0, 3))

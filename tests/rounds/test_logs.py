@@ -95,14 +95,19 @@ def test_later_episodes_get_files_of_their_own(tmp_path):
         RecordRounds(gym.make("SyntheticDuel-v0"), tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A log of 32 queries in batches of 8, and where a part of it is written."""
+    path = _record(tmp_path_factory.mktemp("whole"), batch=8, budget=32)
+    return path.read_bytes(), path
+
+
 @settings(max_examples=60)
 @given(cut=st.integers(1, 10_000))
-def test_a_torn_end_is_noticed_wherever_the_kill_came(tmp_path_factory, cut):
-    directory = tmp_path_factory.mktemp("torn")
-    path = _record(directory, batch=8, budget=32)
-    whole = path.read_bytes()
-    kept = cut % len(whole)
-    path.write_bytes(whole[:kept])
+def test_a_torn_end_is_noticed_wherever_the_kill_came(whole, cut):
+    data, path = whole
+    kept = cut % len(data)
+    path.write_bytes(data[:kept])
     ends = read_members(path).ends
     if not ends:
         with pytest.raises(LogError, match="no whole line"):
