@@ -52,9 +52,10 @@ def test_source_distributions_hold_their_own_package_only(tmp_path):
 def test_installed_wheels_work_from_another_directory(wheels, tmp_path):
     """A fresh environment with our wheels; their dependencies are lent by the one that runs the tests."""
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     python = venv / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", *map(str, wheels.values())]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-deps", "--no-index", *map(str, wheels.values())]
     subprocess.run(install, check=True, capture_output=True)
     site = subprocess.run(
         [str(python), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],

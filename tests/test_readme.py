@@ -1,5 +1,6 @@
-"""The README's snippets run as printed."""
+"""The README's snippets and commands run as printed."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_commands import give
 
+from duelgym.testing import check_agent
 from duelgym_agents.catalogue import REWARD_MODELS, RULES
 
 ROOT = Path(__file__).parent.parent
@@ -20,32 +23,42 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("$ ")
 ]
-ENVIRONMENT = os.environ | {"PYTHONWARNINGS": "error", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def _run(arguments, folder):
-    done = subprocess.run(arguments, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+def _run(command, folder):
+    """Run a printed command and return what it shows."""
+    done = give(folder, *shlex.split(command))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize("snippet", PYTHON, ids=range(len(PYTHON)))
+def test_the_first_snippet_runs_in_a_process_of_its_own(tmp_path):
+    environment = os.environ | {"PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON[0]], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout
+
+
+@pytest.mark.parametrize("snippet", PYTHON[1:], ids=range(1, len(PYTHON)))
 def test_python_snippets_run(snippet, tmp_path):
-    _run([sys.executable, "-c", snippet], tmp_path)
+    """In this process, which has imported duelgym: so those that need its ids must say so themselves."""
+    assert "gym.make(" not in snippet or snippet.startswith("import duelgym\n")
+    with contextlib.chdir(tmp_path):
+        exec(compile(snippet, "README.md", "exec"), {"__name__": "__main__"})
 
 
 def test_the_agent_of_ten_lines_runs_with_the_printed_commands_and_a_smaller_budget(tmp_path):
     (source,) = (snippet for snippet in PYTHON if "class Taste" in snippet)
     assert sum(1 for line in source.splitlines() if line.strip() and not line.startswith("import")) <= 10
     (tmp_path / "my_agent.py").write_text(source)
-    (tmp_path / "check.py").write_text(
-        "from duelgym.testing import check_agent\nfrom my_agent import Taste\ncheck_agent(Taste)\n"
-    )
-    _run([sys.executable, "check.py"], tmp_path)
+    defined = {}
+    exec(compile(source, "README.md", "exec"), defined)
+    check_agent(defined["Taste"])
     run, report = (command for command in COMMANDS if "runs/mine" in command)
     assert run.endswith("--queries 640 --seeds 4 --out runs/mine")
-    _run(shlex.split(run.replace("--queries 640 --seeds 4", "--queries 64 --seeds 1")), tmp_path)
-    shown = _run(shlex.split(report), tmp_path)
+    _run(run.replace("--queries 640 --seeds 4", "--queries 64 --seeds 1"), tmp_path)
+    shown = _run(report, tmp_path)
     assert "my_agent:Taste" in shown and shown.strip().endswith("runs/mine/report.html")
 
 
@@ -57,11 +70,10 @@ def test_the_commands_on_real_data_run_with_a_smaller_budget(tmp_path, real_data
     folder = real_data / "alpaca_eval_minilm"
     before, _, _ = importing.partition("--encoder")
     given = ["--embeddings", str(folder / "embeddings.safetensors"), "--index", str(folder / "index.json")]
-    _run([*shlex.split(before), *given], tmp_path)
-    assert "temperature" in _run(shlex.split(info), tmp_path)
-    short = shlex.split(run.replace("--queries 6400", "--queries 64 --seeds 1"))
-    _run(short, tmp_path)
-    assert "longest answer" in _run(shlex.split(report), tmp_path)
+    _run(shlex.join([*shlex.split(before), *given]), tmp_path)
+    assert "temperature" in _run(info, tmp_path)
+    _run(run.replace("--queries 6400", "--queries 64 --seeds 1"), tmp_path)
+    assert "longest answer" in _run(report, tmp_path)
 
 
 def test_every_make_target_that_is_named_exists():

@@ -49,7 +49,7 @@ def _fixed_rater(budget):
     )
 
 
-def _mean_reward(choose, n=1000):
+def _mean_reward(choose, n=500):
     env = _fixed_rater(n)
     observation, _ = env.reset(seed=999)
     total = 0.0
