@@ -1,7 +1,9 @@
 """What the tests share: one thread, a made-up pool, and the real data where it is at hand."""
 
+import contextlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -34,6 +36,16 @@ def real_data():
     if not (folder / "alpaca_eval" / "results").is_dir():
         pytest.skip(f"AlpacaEval's files are not at {folder}; set DUELGYM_TEST_DATA to where they are")
     return folder
+
+
+@pytest.fixture
+def quick_references(monkeypatch):
+    """Let reports be scored in this process, beside references of little skill, where these are not what is tested."""
+    from duelgym_bench import perceptron, references, scores
+
+    monkeypatch.setattr(scores, "workers", lambda jobs: contextlib.nullcontext(SimpleNamespace(map=map)))
+    monkeypatch.setattr(perceptron, "MOST_STEPS", 20)
+    monkeypatch.setattr(references, "N_BLIND_PAIRS", 2)
 
 
 @pytest.fixture(params=["SyntheticDuel-v0", "AlpacaEvalDuel-v0"])

@@ -48,6 +48,7 @@ def test_python_snippets_run(snippet, tmp_path):
         exec(compile(snippet, "README.md", "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.usefixtures("quick_references")
 def test_the_agent_of_ten_lines_runs_with_the_printed_commands_and_a_smaller_budget(tmp_path):
     (source,) = (snippet for snippet in PYTHON if "class Taste" in snippet)
     assert sum(1 for line in source.splitlines() if line.strip() and not line.startswith("import")) <= 10
@@ -62,6 +63,7 @@ def test_the_agent_of_ten_lines_runs_with_the_printed_commands_and_a_smaller_bud
     assert "my_agent:Taste" in shown and shown.strip().endswith("runs/mine/report.html")
 
 
+@pytest.mark.usefixtures("quick_references")
 def test_the_commands_on_real_data_run_with_a_smaller_budget(tmp_path, real_data):
     """The import with the embeddings at hand (no encoder is downloaded here), then the printed run, shortened."""
     importing, info, run, report = (command for command in COMMANDS if "alpaca-eval" in command)

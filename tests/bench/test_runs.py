@@ -134,6 +134,7 @@ def test_a_run_directory_that_is_something_else_is_left_alone(home, tmp_path):
         ),
     ],
 )
+@pytest.mark.usefixtures("quick_references")
 def test_a_directory_that_is_not_whole_is_refused_by_name(finished, tmp_path, tamper, words):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
@@ -143,6 +144,7 @@ def test_a_directory_that_is_not_whole_is_refused_by_name(finished, tmp_path, ta
     assert words in str(caught.value)
 
 
+@pytest.mark.usefixtures("quick_references")
 def test_a_forged_preference_does_not_survive_even_with_new_hashes(finished, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(finished, out)

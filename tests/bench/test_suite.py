@@ -175,6 +175,7 @@ def test_a_suite_of_one_experiment_resumes_in_its_own_directory(tmp_path):
     assert load_plan(tmp_path / "one").title == "One, resized to queries = 32"
 
 
+@pytest.mark.usefixtures("quick_references")
 def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
     (tmp_path / "mine.toml").write_text(
         """

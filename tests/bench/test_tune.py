@@ -343,6 +343,7 @@ def _settings_file(path, agents):
     return path
 
 
+@pytest.mark.usefixtures("quick_references")
 def test_run_takes_the_settings_into_its_plan_and_its_agents_behave_accordingly(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(executor, "run_tasks", _here)
     monkeypatch.setattr(common, "tune_common_learner", lambda plan, out: CommonLearner("interaction", 1.0, ""))
