@@ -5,7 +5,7 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
-from bench.test_report import simulated
+from simulated_results import simulated
 
 from duelgym.generators import Questions
 from duelgym.metrics.judged import judge

@@ -10,7 +10,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from bench.test_report import HOSTILE, hostile, simulated
+from simulated_results import HOSTILE, hostile, simulated
 
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.duels import Duel, Response

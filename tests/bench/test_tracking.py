@@ -1,19 +1,16 @@
-"""Live numbers worked by hand; trackers that resume, that fail, and that change nothing of what a run leaves."""
+"""Live numbers worked by hand; runs that resume, trackers that fail, and that change nothing of what a run leaves."""
 
-import dataclasses
 import importlib.util
 import json
 import logging
-import os
-import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quick_commands import bench
+from wandb_stand_in import StandIn
 
 from duelgym.errors import SpecificationError
 from duelgym_bench import tracking
@@ -23,83 +20,8 @@ from duelgym_bench.plan import Plan, Task, save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score_run
 from duelgym_bench.task import run_task
-from duelgym_bench.trackers import MLflow, TensorBoard, TrackedRun, WeightsAndBiases
 from duelgym_bench.tracking import Tracking, check_trackers
 
-MODULE = '''
-import json
-import os
-from pathlib import Path
-
-import numpy as np
-
-
-class Constant:
-    """Compares and recommends the first two; says how often it was asked."""
-
-    def __init__(self, **rest):
-        self.calls = 0
-
-    def select_pairs(self, contexts):
-        self.calls += 1
-        return np.tile([0, 1], (len(contexts), 1))
-
-    def observe(self, contexts, pairs, preferences):
-        pass
-
-    def recommend(self, contexts):
-        return np.zeros(len(contexts), dtype=np.int64)
-
-    def counters(self):
-        return {"calls": np.int64(self.calls)}
-
-    def state_dict(self):
-        return {"calls": np.array(self.calls)}
-
-    def load_state_dict(self, state):
-        self.calls = int(state["calls"])
-
-
-class Seen:
-    """A tracker that keeps what it is told in a file, and fails where its class says."""
-
-    fails = ""
-
-    def __init__(self, run):
-        self.path = run.directory / "seen.jsonl"
-        self.told(project=run.project, group=run.group, name=run.name, config=run.config, after=run.after)
-
-    def told(self, **what):
-        with self.path.open("a") as file:
-            file.write(json.dumps(what) + "\\n")
-
-    def log(self, t, values):
-        if self.fails == f"log {t}":
-            raise OSError("no space\\nleft")
-        self.told(t=t, **values)
-        values.clear()
-
-    def close(self, *, finished):
-        if self.fails == "close":
-            raise SystemExit(3)
-        self.told(finished=finished)
-
-
-class FailsToLog(Seen):
-    fails = "log 16"
-
-
-class FailsToClose(Seen):
-    fails = "close"
-
-
-def refused(run):
-    raise ConnectionError("no network")
-
-
-def nothing(run):
-    return object()
-'''
 KWARGS = {"dimension": 4, "n_candidates": 3, "utility": "linear"}
 AGENT = "tracked_agents:Constant"
 CHECKPOINTS = (0, 8, 16, 24, 32)
@@ -110,16 +32,8 @@ def plan_of(**changes):
     return Plan(**{**fields, "batch": 8, "command": "", "title": "a title: of #1", **changes})
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "tracked_agents.py").write_text(MODULE)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def fresh(home, monkeypatch):
-    monkeypatch.syspath_prepend(home)
+def fresh(monkeypatch):
     monkeypatch.setattr(tracking, "_not_starting", set())
     for name in ("MLFLOW_TRACKING_URI", "WANDB_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -153,10 +67,8 @@ def installed(package):
 
 
 @pytest.fixture(scope="module")
-def plain(home, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(home)
-        return run(tmp_path_factory.mktemp("plain") / "out")
+def plain(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("plain") / "out")
 
 
 def test_json_lines_hold_what_the_timings_do_and_live_scores_worked_by_hand(plain):
@@ -291,13 +203,12 @@ def test_however_often_a_run_stops_each_checkpoint_is_told_once_and_in_order(tmp
     assert all(line.keys() == {"t", "process/start"} for line in lines(file))
 
 
-def test_killed_and_resumed_each_checkpoint_is_there_once(home, plain, tmp_path):
+def test_killed_and_resumed_each_checkpoint_is_there_once(plain, tmp_path):
     """The command itself, killed behind the checkpoint at 16 queries, before the next one."""
     kill = "import os, signal, tracked_agents\nclass Seen(tracked_agents.Seen):\n    def log(self, t, values):\n"
     kill += "        super().log(t, values)\n        if t == 16 and not os.path.exists('killed'):\n"
     kill += "            open('killed', 'w').close()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
-    (home / "deadly.py").write_text(kill)
-    (home / "killed").unlink(missing_ok=True)
+    (tmp_path / "deadly.py").write_text(kill)
     given = [
         "--env",
         "SyntheticDuel-v0",
@@ -311,145 +222,13 @@ def test_killed_and_resumed_each_checkpoint_is_there_once(home, plain, tmp_path)
         1,
     ]
     given += ["--batch-size", 8, "--jobs", 1, "--out", tmp_path / "out", "--track", "deadly:Seen"]
-    first, second = (bench(home, "run", *given, check=False) for _ in range(2))
+    first, second = (bench(tmp_path, "run", *given, check=False) for _ in range(2))
     assert first.returncode == 1 and "a process was killed" in first.stderr
     assert second.returncode == 0 and second.stderr == ""
     told = lines(tmp_path / "out" / "tracking" / "deadly+Seen" / "seen.jsonl")
     assert [line["after"] for line in told if "after" in line] == [-1, 8]
     assert [line["t"] for line in json_lines(tmp_path / "out")] == [*CHECKPOINTS]
     assert logs(tmp_path / "out")[:2] == logs(plain)[:2]  # the third is of another common learner
-
-
-def tracked(directory, after=-1, **changes):
-    directory.mkdir(parents=True, exist_ok=True)
-    run = TrackedRun("a title: of #1", "infomax", "infomax--000", {"env": "E", "batch": 8}, directory, after)
-    return dataclasses.replace(run, **changes)
-
-
-def stopped_and_resumed(factory, directory):
-    """Two checkpoints in a process that is killed in the next one's middle, and the rest in another."""
-    first = factory(tracked(directory))
-    first.log(0, {"win_rate": 0.5, "seconds/learn": 0.0})
-    first.log(8, {"win_rate": 0.625, "seconds/learn": 2.0})
-    second = factory(tracked(directory, after=8))
-    second.log(16, {"win_rate": 0.75, "seconds/learn": 4.0})
-    second.close(finished=True)
-
-
-@installed("tensorboard")
-def test_tensorboard_reads_every_checkpoint_once(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    stopped_and_resumed(TensorBoard, tmp_path)
-    events = EventAccumulator(str(tmp_path / "infomax--000")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("win_rate")] == [(0, 0.5), (8, 0.625), (16, 0.75)]
-    assert [event.value for event in events.Scalars("seconds/learn")] == [0, 2, 4]
-    (config,) = events.Tensors("config/text_summary")
-    assert b'"env": "E"' in config.tensor_proto.string_val[0]
-
-
-@installed("tensorboard")
-def test_tensorboard_drops_what_an_earlier_process_wrote_beyond_what_is_kept(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    first = TensorBoard(tracked(tmp_path))
-    for t in (0, 8, 16):
-        first.log(t, {"win_rate": 0.5})
-    second = TensorBoard(tracked(tmp_path, after=8))
-    second.log(16, {"win_rate": 0.75})
-    events = EventAccumulator(str(tmp_path / "infomax--000")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("win_rate")] == [(0, 0.5), (8, 0.5), (16, 0.75)]
-
-
-@installed("mlflow")
-def test_mlflow_goes_on_in_the_same_run_and_begins_another_for_a_new_one(tmp_path):
-    from mlflow import MlflowClient
-
-    stopped_and_resumed(MLflow, tmp_path)
-    client = MlflowClient(tracking_uri=tmp_path.as_uri())
-    experiment = client.get_experiment_by_name("a title: of #1")
-    (found,) = client.search_runs([experiment.experiment_id])
-    assert (found.info.run_name, found.info.status, found.data.tags["group"]) == ("infomax--000", "FINISHED", "infomax")
-    assert found.data.params == {"env": "E", "batch": "8"}
-    history = client.get_metric_history(found.info.run_id, "win_rate")
-    assert sorted((metric.step, metric.value) for metric in history) == [(0, 0.5), (8, 0.625), (16, 0.75)]
-    MLflow(tracked(tmp_path)).close(finished=False)
-    states = [run.info.status for run in client.search_runs([experiment.experiment_id])]
-    assert sorted(states) == ["FAILED", "FINISHED"]
-
-
-@installed("mlflow")
-def test_mlflow_writes_where_its_environment_says(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "elsewhere").as_uri())
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    MLflow(tracked(tmp_path / "here")).close(finished=True)
-    assert (tmp_path / "elsewhere").is_dir()
-    assert {path.name for path in (tmp_path / "here").iterdir()} == {"infomax--000.id"}
-
-
-class StandIn(types.ModuleType):
-    """Weights & Biases as far as a run needs it; keeps the calls."""
-
-    def __init__(self):
-        super().__init__("wandb")
-        self.begun, self.steps, self.exits = [], [], []
-
-    def init(self, **arguments):
-        self.begun.append(arguments)
-        return self
-
-    def log(self, values, step):
-        self.steps.append((step, values["win_rate"]))
-
-    def finish(self, exit_code):
-        self.exits.append(exit_code)
-
-
-def test_weights_and_biases_is_given_the_same_id_until_the_run_is_a_new_one(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "wandb", wandb := StandIn())
-    stopped_and_resumed(WeightsAndBiases, tmp_path / "wandb")
-    assert wandb.steps == [(0, 0.5), (8, 0.625), (16, 0.75)] and wandb.exits == [0]
-    first, second = wandb.begun
-    assert first == second and first.pop("id")
-    assert first == {
-        "project": "a title- of -1",
-        "group": "infomax",
-        "name": "infomax--000",
-        "resume": "allow",
-        "reinit": "create_new",
-        "config": {"env": "E", "batch": 8},
-        "dir": tmp_path,
-    }
-    monkeypatch.setenv("WANDB_DIR", "elsewhere")
-    WeightsAndBiases(tracked(tmp_path / "wandb")).close(finished=False)
-    assert wandb.begun[2]["id"] != second["id"] and wandb.begun[2]["dir"] == "elsewhere" and wandb.exits == [0, 1]
-
-
-@installed("wandb")
-def test_weights_and_biases_offline(tmp_path):
-    """The real one, in a process of its own, as a worker is: two runs one after the other, nothing on its streams."""
-    code = """
-import sys
-from pathlib import Path
-from duelgym_bench.trackers import TrackedRun, WeightsAndBiases
-directory = Path(sys.argv[1]) / "wandb"
-directory.mkdir()
-for name in ("infomax--000", "infomax--001"):
-    tracker = WeightsAndBiases(TrackedRun("a title: of #1", "infomax", name, {"env": "E"}, directory, -1))
-    tracker.log(0, {"win_rate": 0.5})
-    tracker.log(8, {"win_rate": 0.625})
-    tracker.close(finished=True)
-"""
-    own = {f"WANDB_{name}_DIR": str(tmp_path / name) for name in ("CACHE", "CONFIG", "DATA")}
-    environment = os.environ | own | {"WANDB_MODE": "offline", "PYTHONWARNINGS": "error", "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    for name in ("infomax--000", "infomax--001"):
-        identity = (tmp_path / "wandb" / f"{name}.id").read_text()
-        (written,) = (tmp_path / "wandb").glob(f"offline-run-*-{identity}/run-{identity}.wandb")
-        assert b"win_rate" in written.read_bytes() and name.encode() in written.read_bytes()
 
 
 @installed("tensorboard")
@@ -482,7 +261,7 @@ def test_trackers_draw_from_no_global_generator_of_arrays_and_leave_the_logs_as_
         ("jsonl", "JSON Lines are always written"),
         ("no_such_module:factory", "tracker 'no_such_module:factory' cannot be imported"),
         ("tracked_agents:KWARGS", "has no attribute 'KWARGS'"),
-        ("tracked_agents:os", "is not a function; write package.module:factory"),
+        ("tracked_agents:json", "is not a function; write package.module:factory"),
         ("tracked_agents:Seen,tracked_agents:Seen", "named twice"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tuning: equal budgets, apart from reporting, resumed after a kill; and what runs make of what it chose."""
+"""Tuning: equal budgets, apart from reporting, resumed after a kill."""
 
 import dataclasses
 import json
@@ -7,69 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from small_tuning import AGENTS_TUNED, PROBLEM, arguments, plan_of, run_here
 
 from duelgym.errors import LogError, PoolError, SpecificationError
 from duelgym.generators import PoolReplay
 from duelgym.pools import write_pool
 from duelgym.rounds import read_queries
 from duelgym.testing import make_pool
-from duelgym_agents import registry
-from duelgym_agents.catalogue import REWARD_MODELS, RULES
-from duelgym_agents.named import AGENTS
-from duelgym_agents.registry import composition
-from duelgym_bench import cli, common, executor, tune
-from duelgym_bench.common import CommonLearner
+from duelgym_bench import cli, tune
 from duelgym_bench.executor import Failure
-from duelgym_bench.plan import Plan, Task, check_plan, load_plan, make_agent, save_plan, tuning_arguments
+from duelgym_bench.plan import Task, check_plan, load_plan, save_plan, tuning_arguments
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
-from duelgym_bench.scores import score
-from duelgym_bench.search_space import Range, configuration, search_space
-from duelgym_bench.task import run_task
 from duelgym_bench.tune import Tried, TunedAgent, tuning_plan
 from duelgym_bench.tuned import read_settings, tuned_text, write_tuned
 
-SHIPPED = Path(__file__).parents[2] / "benchmarks" / "tuned"
-AGENTS_TUNED = "passive+bayesian_linear,infomax+bayesian_linear"
-PROBLEM = {"dimension": 4, "n_candidates": 6}
-
-
-def _plan(**changes):
-    fields = {
-        "env": "SyntheticDuel-v0",
-        "env_kwargs": PROBLEM,
-        "agents": ("passive+bayesian_linear", "infomax+bayesian_linear"),
-        "queries": 128,
-        "seeds": 2,
-        "batch": 16,
-        "command": "",
-        "title": "",
-    }
-    return Plan(**(fields | changes))
-
-
-def _arguments(command, agents, out, *more):
-    sizes = ["--queries", "128", "--seeds", "2", "--batch-size", "16", "--jobs", "1"]
-    given = ["--env", "SyntheticDuel-v0", "--env-kwargs", json.dumps(PROBLEM), "--agents", agents, "--out", str(out)]
-    return [command, *given, *sizes, *map(str, more)]
-
 
 def _tune(out, *more, agents=AGENTS_TUNED):
-    return cli.main(_arguments("tune", agents, out, "--configurations", 3, *more))
-
-
-def _here(plan, out, learner, *, jobs, executor="processes", track=()):
-    """Stand in for the executor: run all that is not finished in this process, and gather what agents fail with."""
-    failures = []
-    for task in plan.tasks():
-        try:
-            run_task(plan, task, out, learner, lambda queries: None, track)
-        except SpecificationError as error:
-            failures.append(Failure(task, str(error), by_agent=True))
-    return failures
+    return cli.main(arguments("tune", agents, out, "--configurations", 3, *more))
 
 
 @pytest.fixture(scope="module")
@@ -82,78 +39,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(tune, "run_tasks", _here)
-
-
-def test_every_field_of_the_search_space_is_a_setting_whose_default_it_covers():
-    for kind, parts in (
-        ("reward_model", {name: model.settings for name, model in REWARD_MODELS.items()}),
-        ("rule", RULES),
-    ):
-        for name, part in parts.items():
-            fields = {field.name for field in dataclasses.fields(part)}
-            space = search_space(kind, name)
-            assert space is not None if fields else space is None, f"{kind}.{name}"
-            for setting, within in (space or {}).items():
-                assert setting in fields, f"{kind}.{name}.{setting}"
-                default = getattr(part, setting)
-                if within.scale == "choices":
-                    assert json.loads(json.dumps(default)) in list(within.values)
-                else:
-                    assert within.scale in ("log", "uniform")
-                    low, high = within.values
-                    assert low <= default <= high
-
-
-def test_no_section_is_of_something_that_does_not_exist():
-    from duelgym_bench.search_space import _sections
-
-    assert set(_sections()) == {"reward_model", "rule"}
-    assert set(_sections()["reward_model"]) == set(REWARD_MODELS) and set(_sections()["rule"]) <= set(RULES)
-
-
-@pytest.mark.parametrize("name", [*AGENTS, *(f"{rule}+{model}" for rule in RULES for model in REWARD_MODELS)])
-def test_every_agent_accepts_every_configuration(name):
-    spec = composition(name)
-    for k in range(20):
-        settings = configuration(spec, k)
-        for part in (spec.settings, spec.rule):
-            own = {field.name for field in dataclasses.fields(part)}
-            made = dataclasses.replace(part, **{key: value for key, value in settings.items() if key in own})
-            if k == 0:
-                assert made == part
-        assert json.loads(json.dumps(settings)) == settings
-    assert len({json.dumps(configuration(spec, k)) for k in range(20)}) > 15
-
-
-def test_ranges_by_hand():
-    assert Range("log", (1e-4, 1e-2)).at(0.5) == 1e-3
-    assert Range("log", (0.1, 100.0)).at(0.0) == 0.1
-    assert Range("uniform", (0.05, 0.5)).at(0.5) == 0.275
-    assert [Range("choices", (1, 5, 20)).at(position) for position in (0.0, 0.34, 0.99)] == [1, 5, 20]
-
-
-def test_draws_fill_a_range():
-    """The logarithms of 2 000 learning rates are uniform: their deciles lie within .04 of where they should."""
-    spec = composition("passive+point")
-    rates = [configuration(spec, k)["learning_rate"] for k in range(1, 2001)]
-    positions = (np.log10(rates) + 4) / 2
-    np.testing.assert_allclose(np.quantile(positions, np.arange(0.1, 1, 0.1)), np.arange(0.1, 1, 0.1), atol=0.04)
-
-
-def test_agents_that_share_a_setting_try_the_same_values_of_it():
-    for k in range(5):
-        linear, passive = (configuration(composition(f"{rule}+bayesian_linear"), k) for rule in ("infomax", "passive"))
-        assert linear == passive
-        point, prior = (configuration(composition(f"boltzmann+{name}"), k) for name in ("point", "randomised_prior"))
-        assert point == {name: prior[name] for name in point}
-    assert configuration(composition("passive+epinet"), 1) != configuration(composition("passive+epinet"), 2)
-
-
-def test_products_are_not_tried_where_dimensions_differ():
-    spec = composition("passive+point")
-    assert {configuration(spec, k)["features"] for k in range(20)} == {"concat", "interaction"}
-    assert {configuration(spec, k, alike=False)["features"] for k in range(20)} == {"concat"}
+    monkeypatch.setattr(tune, "run_tasks", run_here)
 
 
 def test_every_agent_gets_the_same_configurations_seeds_and_labels(finished):
@@ -212,7 +98,7 @@ def test_choosing_by_hand():
 
 
 def test_seeds_are_apart_from_reporting():
-    report, tuning = _plan(), _plan(tuning=True)
+    report, tuning = plan_of(), plan_of(tuning=True)
     seeds = [plan.env_seed(k) for plan in (report, tuning) for k in range(50)]
     seeds += [plan.agent_seed(Task("a", k)) for plan in (report, tuning) for k in range(50)]
     assert len(set(seeds)) == 200
@@ -221,7 +107,7 @@ def test_seeds_are_apart_from_reporting():
 
 def test_only_tune_prompts_are_asked_and_others_of_them_assessed(pool_path, tmp_path, in_process):
     agents = ("passive+bayesian_linear",)
-    asked = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path)}, agents=agents)
+    asked = plan_of(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path)}, agents=agents)
     plan = save_plan(tuning_plan(asked, 2, tmp_path), tmp_path)
     tuned = tune.tune(plan, tmp_path, jobs=1)
     pool = plan.problem(0).pool
@@ -257,7 +143,7 @@ def test_a_pool_with_named_assessment_prompts_is_tuned_within_its_learning_promp
     )
     arguments = tuning_arguments("PoolDuel-v0", {"pool": str(tmp_path / "pool")})
     assert arguments["split"] == "within_learn"
-    session = _plan(env="PoolDuel-v0", env_kwargs=arguments, tuning=True).session(0)
+    session = plan_of(env="PoolDuel-v0", env_kwargs=arguments, tuning=True).session(0)
     questions = set(session.ask(64).questions.prompt_ids.tolist())
     assessed = set(session.assessment().questions.prompt_ids.tolist())
     assert questions == {4, 6, 8, 10} and assessed == {5, 7, 9, 11}
@@ -274,7 +160,7 @@ def test_a_kill_costs_no_finished_configuration_and_changes_nothing(finished, tm
     out = tmp_path / "out"
     command = [sys.executable, "-m", "duelgym_bench.cli"]
     process = subprocess.Popen(
-        [*command, *_arguments("tune", AGENTS_TUNED, out, "--configurations", 3)],
+        [*command, *arguments("tune", AGENTS_TUNED, out, "--configurations", 3)],
         env=os.environ | {"PYTHONWARNINGS": "ignore"},  # a killed command's semaphores are reported as leaked
         stderr=subprocess.PIPE,
     )
@@ -294,8 +180,8 @@ def test_a_kill_costs_no_finished_configuration_and_changes_nothing(finished, tm
 
 
 def test_more_agents_configurations_and_seeds_are_added_for_all(tmp_path, in_process):
-    first = save_plan(tuning_plan(_plan(agents=("passive+bayesian_linear",)), 3, tmp_path), tmp_path)
-    wider = tuning_plan(_plan(agents=("infomax+bayesian_linear",), seeds=1), 2, tmp_path)
+    first = save_plan(tuning_plan(plan_of(agents=("passive+bayesian_linear",)), 3, tmp_path), tmp_path)
+    wider = tuning_plan(plan_of(agents=("infomax+bayesian_linear",), seeds=1), 2, tmp_path)
     wider = save_plan(wider, tmp_path)
     assert set(first.agents) < set(wider.agents) and len(wider.agents) == 6 and wider.seeds == 2
     assert {agent.name: len(agent.tried) for agent in tune.tune(wider, tmp_path, jobs=1)} == {
@@ -305,11 +191,11 @@ def test_more_agents_configurations_and_seeds_are_added_for_all(tmp_path, in_pro
 
 
 def test_a_configuration_that_fails_has_had_its_try(tmp_path, monkeypatch):
-    plan = save_plan(tuning_plan(_plan(agents=("passive+bayesian_linear",)), 2, tmp_path), tmp_path)
+    plan = save_plan(tuning_plan(plan_of(agents=("passive+bayesian_linear",)), 2, tmp_path), tmp_path)
     broken = Failure(Task("passive+bayesian_linear#1", 0), "utilities are not finite", by_agent=True)
 
     def failing(*given, **options):
-        return [broken, *_here(*given, **options)]
+        return [broken, *run_here(*given, **options)]
 
     monkeypatch.setattr(tune, "run_tasks", failing)
     tuned = tune.tune(plan, tmp_path, jobs=1)
@@ -330,7 +216,7 @@ def test_a_configuration_that_fails_has_had_its_try(tmp_path, monkeypatch):
 
 def test_tuning_beats_defaults_that_are_bad(tmp_path, in_process):
     """Learns: with a learning rate at which nothing is learnt as its default an agent gains by more than .05 from 8 tries."""
-    asked = _plan(agents=("passive+point",), queries=320, env_kwargs=PROBLEM | {"utility": "linear"})
+    asked = plan_of(agents=("passive+point",), queries=320, env_kwargs=PROBLEM | {"utility": "linear"})
     plan = tuning_plan(asked, 8, tmp_path)
     spoilt = plan.settings["passive+point#0"] | {"learning_rate": 1e-9}
     plan = dataclasses.replace(plan, settings={**plan.settings, "passive+point#0": spoilt})
@@ -338,104 +224,14 @@ def test_tuning_beats_defaults_that_are_bad(tmp_path, in_process):
     assert agent.tried[agent.chosen].score > agent.tried[0].score + 0.05
 
 
-def _settings_file(path, agents):
-    path.write_text(json.dumps({"agents": {name: {"settings": settings} for name, settings in agents.items()}}))
-    return path
-
-
-@pytest.mark.usefixtures("quick_references")
-def test_run_takes_the_settings_into_its_plan_and_its_agents_behave_accordingly(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(executor, "run_tasks", _here)
-    monkeypatch.setattr(common, "tune_common_learner", lambda plan, out: CommonLearner("interaction", 1.0, ""))
-    agent, other = AGENTS_TUNED.split(",")
-    settings = {"features": "response", "prior_scale": 0.5}
-    file = _settings_file(tmp_path / "mine.json", {agent: settings, other: {"n_samples": 30}})
-    out = tmp_path / "out"
-    more = ["--settings", file, "--no-check", "--seeds", 1]
-    assert cli.main(_arguments("run", agent, out, *more)) == 0
-    assert "was not made on this environment" in capsys.readouterr().err
-    plan = load_plan(out)
-    assert plan.settings == {agent: settings}
-    assert plan.problem_kwargs(0) == PROBLEM and not plan.tuning
-
-    untuned = dataclasses.replace(plan, settings={}, tuning=True)  # without the common learner
-    tuned = dataclasses.replace(untuned, settings=plan.settings)
-    for name, one in (("tuned", tuned), ("untuned", untuned)):
-        run_task(one, Task(agent, 0), tmp_path / name, None, lambda queries: None)
-    logs = [
-        read_recommendations(RunDirectory(tmp_path / name / "runs" / Task(agent, 0).name).recommendations).chosen
-        for name in ("tuned", "untuned")
-    ]
-    assert logs[0] != logs[1]
-    model = make_agent(plan, Task(f"{agent}@1", 0), plan.problem(0))._model
-    assert (model.settings.features, model.settings.prior_scale) == ("response", 0.5)  # a replica has them too
-
-    assert cli.main(_arguments("run", agent, out, "--no-check", "--seeds", 1)) == 1
-    assert 'with {"features"' in (refused := capsys.readouterr().err) and "not its defaults" in refused
-    file.write_text(file.read_text().replace("0.5", "0.7"))
-    assert cli.main(_arguments("run", agent, out, *more)) == 1
-    assert "0.5" in capsys.readouterr().err
-    assert load_plan(out) == plan
-    results = score(out)
-    assert results.tuned == (agent,) and results.tuned_mark == "tuned"
-    assert results.specification["settings"] == {agent: settings}
-
-
 def test_a_result_is_a_settings_file_that_fits_its_environment(finished):
     settings = read_settings(finished / "tuned.json")
-    plan = _plan(agents=tuple(AGENTS_TUNED.split(",")))
+    plan = plan_of(agents=tuple(AGENTS_TUNED.split(",")))
     plan = dataclasses.replace(plan, settings=settings.of(plan.agents))
     check_plan(plan)
     assert settings.notes(plan) == []
     more = dataclasses.replace(plan, agents=(*plan.agents, "ee2024-passive", "passive+bayesian_linear@1"))
     assert settings.notes(more) == [f"{finished / 'tuned.json'} has no settings for ee2024-passive: untuned"]
-
-
-def test_plans_with_other_settings_are_not_joined_and_old_plans_still_load(tmp_path):
-    plan = _plan(agents=("ee2024-passive",))
-    save_plan(plan, tmp_path)
-    old = {key: value for key, value in dataclasses.asdict(plan).items() if key not in ("settings", "tuning")}
-    (tmp_path / "plan.json").write_text(json.dumps(old))
-    assert load_plan(tmp_path) == plan
-    tuned = dataclasses.replace(plan, settings={"ee2024-passive": {"steps": 1}})
-    with pytest.raises(SpecificationError, match="with its defaults, not"):
-        save_plan(tuned, tmp_path)
-    other = dataclasses.replace(plan, agents=("ee2024-boltzmann",), settings={"ee2024-boltzmann": {"temperature": 0.5}})
-    joined = save_plan(other, tmp_path)
-    assert joined.settings == other.settings == load_plan(tmp_path).settings
-    with pytest.raises(SpecificationError, match="holds runs with tuning False, not True"):
-        save_plan(dataclasses.replace(plan, tuning=True), tmp_path)
-
-
-def test_a_replica_added_later_keeps_the_settings_of_what_is_there(tmp_path):
-    there = _plan(agents=("ee2024-passive",), settings={"ee2024-passive": {"steps": 1}})
-    save_plan(there, tmp_path)
-    added = _plan(agents=("ee2024-infomax", "ee2024-passive@1"))
-    assert save_plan(added, tmp_path).settings == there.settings
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "does not exist; 'duelgym-bench tune' writes such a file"),
-        ("{", "holds no settings (JSONDecodeError"),
-        ('{"agents": {"ee2024-passive": 3}}', "holds no settings (TypeError"),
-        ('{"agents": {"ee2024-pasive": {"settings": {}}}}', "did you mean 'ee2024-passive'"),
-        ('{"agents": {"infomax+epinett": {"settings": {}}}}', "did you mean 'epinet'"),
-        ('{"agents": {"ee2024-infomax": {"settings": {}}}}', "so for none of ee2024-passive"),
-        ('{"agents": {"ee2024-passive": {"settings": {"stepps": 5}}}}', "has no setting stepps; it has:"),
-        ('{"agents": {"ee2024-passive": {"settings": {"steps": -5}}}}', "steps is -5"),
-        ('{"agents": {"ee2024-passive": {"settings": {"seed": 5}}}}', "seed cannot be a setting"),
-    ],
-)
-def test_a_bad_settings_file_is_refused_in_one_line(tmp_path, capsys, content, words):
-    file = tmp_path / "settings.json"
-    if content is not None:
-        file.write_text(content)
-    assert cli.main(_arguments("run", "ee2024-passive", tmp_path / "out", "--settings", file)) == 1
-    error = capsys.readouterr().err
-    assert words in error and len(error.strip().splitlines()) == 1
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -465,7 +261,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(tmp_path, ca
 def test_an_agent_of_ones_own_has_no_search_space(tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "check_plan", lambda plan: None)
     with pytest.raises(SpecificationError, match="has no search space"):
-        tuning_plan(_plan(agents=("my_agents:learner",)), 2, tmp_path)
+        tuning_plan(plan_of(agents=("my_agents:learner",)), 2, tmp_path)
 
 
 def test_a_tuning_directory_is_no_result(finished, capsys):
@@ -478,26 +274,3 @@ def test_help_shows_an_example(capsys):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         assert f"example: duelgym-bench {command} --env SyntheticDuel-v0" in " ".join(capsys.readouterr().out.split())
-
-
-# --- what the project's own figures were tuned with ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)
-def test_shipped_settings_are_the_best_of_equally_many_and_say_how_they_were_found(path):
-    content = json.loads(path.read_text())
-    assert read_settings(path).problem == content["specification"]
-    words = content["command"].split()
-    assert words[:4] == ["duelgym-bench", "tune", "--env", content["environment"]]
-    assert words[words.index("--agents") + 1].split(",") == list(content["agents"])
-    for name, agent in content["agents"].items():
-        assert len(agent["tried"]) == content["configurations"]
-        scores = [-np.inf if tried["score"] is None else tried["score"] for tried in agent["tried"]]
-        assert agent["configuration"] == int(np.argmax(scores))
-        assert agent["settings"] == agent["tried"][agent["configuration"]]["settings"]
-        dimensions = {"prompt_dim": 4, "candidate_dim": 4, "n_candidates": 5}
-        registry.make_agent(name, **dimensions, batch_size=4, budget=8, seed=0, **agent["settings"])
-
-
-def test_there_are_shipped_settings():
-    assert {path.stem for path in SHIPPED.glob("*.json")} == {"alpaca-eval", "llm-duel", "synthetic"}

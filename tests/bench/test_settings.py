@@ -1,0 +1,131 @@
+"""Settings that tuning chose: what runs make of them, which files are refused, and those that are shipped."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_tuning import AGENTS_TUNED, PROBLEM, arguments, plan_of, run_here
+
+from duelgym.errors import SpecificationError
+from duelgym_agents import registry
+from duelgym_bench import cli, common, executor
+from duelgym_bench.common import CommonLearner
+from duelgym_bench.plan import Task, load_plan, make_agent, save_plan
+from duelgym_bench.run_directory import RunDirectory, read_recommendations
+from duelgym_bench.scores import score
+from duelgym_bench.task import run_task
+from duelgym_bench.tuned import read_settings
+
+SHIPPED = Path(__file__).parents[2] / "benchmarks" / "tuned"
+
+
+def _settings_file(path, agents):
+    path.write_text(json.dumps({"agents": {name: {"settings": settings} for name, settings in agents.items()}}))
+    return path
+
+
+@pytest.mark.usefixtures("quick_references")
+def test_run_takes_the_settings_into_its_plan_and_its_agents_behave_accordingly(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(executor, "run_tasks", run_here)
+    monkeypatch.setattr(common, "tune_common_learner", lambda plan, out: CommonLearner("interaction", 1.0, ""))
+    agent, other = AGENTS_TUNED.split(",")
+    settings = {"features": "response", "prior_scale": 0.5}
+    file = _settings_file(tmp_path / "mine.json", {agent: settings, other: {"n_samples": 30}})
+    out = tmp_path / "out"
+    more = ["--settings", file, "--no-check", "--seeds", 1]
+    assert cli.main(arguments("run", agent, out, *more)) == 0
+    assert "was not made on this environment" in capsys.readouterr().err
+    plan = load_plan(out)
+    assert plan.settings == {agent: settings}
+    assert plan.problem_kwargs(0) == PROBLEM and not plan.tuning
+
+    untuned = dataclasses.replace(plan, settings={}, tuning=True)  # without the common learner
+    tuned = dataclasses.replace(untuned, settings=plan.settings)
+    for name, one in (("tuned", tuned), ("untuned", untuned)):
+        run_task(one, Task(agent, 0), tmp_path / name, None, lambda queries: None)
+    logs = [
+        read_recommendations(RunDirectory(tmp_path / name / "runs" / Task(agent, 0).name).recommendations).chosen
+        for name in ("tuned", "untuned")
+    ]
+    assert logs[0] != logs[1]
+    model = make_agent(plan, Task(f"{agent}@1", 0), plan.problem(0))._model
+    assert (model.settings.features, model.settings.prior_scale) == ("response", 0.5)  # a replica has them too
+
+    assert cli.main(arguments("run", agent, out, "--no-check", "--seeds", 1)) == 1
+    assert 'with {"features"' in (refused := capsys.readouterr().err) and "not its defaults" in refused
+    file.write_text(file.read_text().replace("0.5", "0.7"))
+    assert cli.main(arguments("run", agent, out, *more)) == 1
+    assert "0.5" in capsys.readouterr().err
+    assert load_plan(out) == plan
+    results = score(out)
+    assert results.tuned == (agent,) and results.tuned_mark == "tuned"
+    assert results.specification["settings"] == {agent: settings}
+
+
+def test_plans_with_other_settings_are_not_joined_and_old_plans_still_load(tmp_path):
+    plan = plan_of(agents=("ee2024-passive",))
+    save_plan(plan, tmp_path)
+    old = {key: value for key, value in dataclasses.asdict(plan).items() if key not in ("settings", "tuning")}
+    (tmp_path / "plan.json").write_text(json.dumps(old))
+    assert load_plan(tmp_path) == plan
+    tuned = dataclasses.replace(plan, settings={"ee2024-passive": {"steps": 1}})
+    with pytest.raises(SpecificationError, match="with its defaults, not"):
+        save_plan(tuned, tmp_path)
+    other = dataclasses.replace(plan, agents=("ee2024-boltzmann",), settings={"ee2024-boltzmann": {"temperature": 0.5}})
+    joined = save_plan(other, tmp_path)
+    assert joined.settings == other.settings == load_plan(tmp_path).settings
+    with pytest.raises(SpecificationError, match="holds runs with tuning False, not True"):
+        save_plan(dataclasses.replace(plan, tuning=True), tmp_path)
+
+
+def test_a_replica_added_later_keeps_the_settings_of_what_is_there(tmp_path):
+    there = plan_of(agents=("ee2024-passive",), settings={"ee2024-passive": {"steps": 1}})
+    save_plan(there, tmp_path)
+    added = plan_of(agents=("ee2024-infomax", "ee2024-passive@1"))
+    assert save_plan(added, tmp_path).settings == there.settings
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist; 'duelgym-bench tune' writes such a file"),
+        ("{", "holds no settings (JSONDecodeError"),
+        ('{"agents": {"ee2024-passive": 3}}', "holds no settings (TypeError"),
+        ('{"agents": {"ee2024-pasive": {"settings": {}}}}', "did you mean 'ee2024-passive'"),
+        ('{"agents": {"infomax+epinett": {"settings": {}}}}', "did you mean 'epinet'"),
+        ('{"agents": {"ee2024-infomax": {"settings": {}}}}', "so for none of ee2024-passive"),
+        ('{"agents": {"ee2024-passive": {"settings": {"stepps": 5}}}}', "has no setting stepps; it has:"),
+        ('{"agents": {"ee2024-passive": {"settings": {"steps": -5}}}}', "steps is -5"),
+        ('{"agents": {"ee2024-passive": {"settings": {"seed": 5}}}}', "seed cannot be a setting"),
+    ],
+)
+def test_a_bad_settings_file_is_refused_in_one_line(tmp_path, capsys, content, words):
+    file = tmp_path / "settings.json"
+    if content is not None:
+        file.write_text(content)
+    assert cli.main(arguments("run", "ee2024-passive", tmp_path / "out", "--settings", file)) == 1
+    error = capsys.readouterr().err
+    assert words in error and len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)
+def test_shipped_settings_are_the_best_of_equally_many_and_say_how_they_were_found(path):
+    content = json.loads(path.read_text())
+    assert read_settings(path).problem == content["specification"]
+    words = content["command"].split()
+    assert words[:4] == ["duelgym-bench", "tune", "--env", content["environment"]]
+    assert words[words.index("--agents") + 1].split(",") == list(content["agents"])
+    for name, agent in content["agents"].items():
+        assert len(agent["tried"]) == content["configurations"]
+        scores = [-np.inf if tried["score"] is None else tried["score"] for tried in agent["tried"]]
+        assert agent["configuration"] == int(np.argmax(scores))
+        assert agent["settings"] == agent["tried"][agent["configuration"]]["settings"]
+        dimensions = {"prompt_dim": 4, "candidate_dim": 4, "n_candidates": 5}
+        registry.make_agent(name, **dimensions, batch_size=4, budget=8, seed=0, **agent["settings"])
+
+
+def test_there_are_shipped_settings():
+    assert {path.stem for path in SHIPPED.glob("*.json")} == {"alpaca-eval", "llm-duel", "synthetic"}
