@@ -15,7 +15,7 @@ SMALL = {
     "minibatch_size": 8,
     "n_fourier": 8,
 }
-# The others read texts; those that are language models are in test_language_model_ensembles.py.
+# The others read texts; those that are language models are tested in agents/language_models.
 ON_EMBEDDINGS = {name: kind for name, kind in REWARD_MODELS.items() if not getattr(kind.build, "needs_texts", False)}
 # These have no buffer, no steps and no hidden layers.
 LINEAR = ("additive", "bayesian_linear", "belief")
