@@ -10,6 +10,7 @@ import pytest
 
 import duelgym
 from duelgym_bench.common import CommonLearner
+from duelgym_bench.executors.work import Ended, work
 from duelgym_bench.leaderboard.code import sha256_of
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.folder import LOGS
@@ -140,6 +141,12 @@ def refused(function, *arguments, **named):
         assert str(failure).isprintable()
     assert caught.value.failures
     return caught.value.failures
+
+
+def in_this_process(job, tasks, *, jobs):
+    """Carry tasks out in this process, as an executor does."""
+    for task in tasks:
+        yield Ended(task, work(job, task, lambda queries: None))
 
 
 def make_runs(round: Round, env: str, agent: str, out: Path, **settings) -> Path:
