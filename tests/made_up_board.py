@@ -65,6 +65,7 @@ def row(name, kind, area, ids, rng, *, submission=None, rank=None, above=None, a
     profile = tuple(float(np.clip(0.5 - 9 * (t - area), 0, 1)) for t in THRESHOLDS) if asks else ()
     return Row(
         name=name,
+        track="embedding",
         kind=kind,
         submission=submission,
         rank=rank,

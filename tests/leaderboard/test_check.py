@@ -404,6 +404,7 @@ def test_a_damaged_list_of_replayed_submissions_is_refused(home, text):
 def board_of(name, sha256, rank):
     row = Row(
         name=name,
+        track="embedding",
         kind="entry",
         submission=sha256,
         rank=rank,

@@ -13,7 +13,7 @@ from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
 from duelgym.rounds import read_queries, replay
 from duelgym_bench import executor, perceptron, references
-from duelgym_bench.leaderboard import ranked_runs
+from duelgym_bench.leaderboard import ranked_runs, rounds
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.check import check, read_round
 from duelgym_bench.leaderboard.failures import RefusedError
@@ -61,6 +61,8 @@ def closed(made, tmp_path_factory):
         patch.setattr(executor, "executor_named", lambda name: in_this_process)
         patch.syspath_prepend(str(made.code.parent))
         one = Maintainer(folder)
+        one.private.mkdir()
+        one.secret["salt_file"].write_text("5a" * 32 + "\n")  # as a killed opening leaves it; others may split badly
         opened = one.new()
         for agent, name in ((FACTORY, "taste"), ("passive+bayesian_linear", "linear"), (FACTORY, "again")):
             runs = [make_runs(opened, env, agent, folder / name / env) for env in opened.ids]
@@ -91,7 +93,6 @@ def test_an_open_round_gives_only_hashes_away(closed):
     opened = json.loads((closed.root.parent.parent / "open/leaderboard/rounds/spring.json").read_text())
     salt = closed.secret["salt_file"].read_text().strip()
     assert opened["salt"] is None and opened["salt_sha256"] == salt_hash(salt)
-    assert closed.secret["salt_file"].stat().st_mode & 0o077 == 0
     text = "".join(path.read_text() for path in (closed.root.parent.parent / "open").rglob("*.json"))
     assert salt not in text
     assert not (closed.root.parent.parent / "open/leaderboard/rounds/spring").exists()
@@ -181,6 +182,17 @@ def test_what_would_give_a_secret_away_is_refused(open_again):
     assert "would be published" in refusals(open_again.new, "summer", salt_file=beside)
     assert "would be published" in refusals(open_again.new, "summer", pool=open_again.root / "pool")
     assert not beside.exists() and not (open_again.root / "pool").exists()
+
+
+def test_a_salt_is_drawn_for_its_owner_alone(open_again, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        rounds, "record_round_pool", lambda out, salt, **rest: CandidatePool.open(open_again.secret["pool"])
+    )
+    for name in ("summer", "autumn"):
+        opened = open_again.new(name, salt_file=tmp_path / "new" / name)
+        assert (tmp_path / "new" / name).stat().st_mode & 0o077 == 0
+        assert opened.salt_sha256 == salt_hash(read_salt(tmp_path / "new" / name, open_again.root))
+    assert read_salt(tmp_path / "new/summer", open_again.root) != read_salt(tmp_path / "new/autumn", open_again.root)
 
 
 def test_another_salt_or_pool_is_refused(open_again, tmp_path):

@@ -7,14 +7,16 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duelgym.errors import SpecificationError
+from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
     from duelgym_bench.leaderboard.check import Checked
+    from duelgym_bench.leaderboard.failures import Failure, RefusedError
 
 LEADERBOARD = Path("leaderboard")
 _EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--double-thompson--20260301"
@@ -22,9 +24,9 @@ _EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--dou
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands of the leaderboard to a command line."""
-    from duelgym_bench.leaderboard.round_commands import add_round, add_site
+    from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
 
-    add_submission(subparsers)
+    add_rerun(add_submission(subparsers))
     add_round(subparsers)
     add_site(subparsers)
 
@@ -84,6 +86,17 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def jobs_of(options: argparse.Namespace) -> int:
+    """Return ``--jobs``.
+
+    Raises:
+        SpecificationError: if it is not a positive number.
+    """
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    return int(options.jobs)
+
+
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
     """Write a submission and say what comes next; return 1 if it is refused."""
     from duelgym_bench.leaderboard.failures import RefusedError
@@ -111,7 +124,7 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
             round_name=options.round,
         )
     except RefusedError as error:
-        return _refused(error)
+        return refused(error)
     claims = {env: runs.claims for env, runs in made.submission.runs.items()}
     print(f"wrote {made.folder}")
     for env, claim in claims.items():
@@ -137,11 +150,10 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.leaderboard.replay import replay
     from duelgym_bench.leaderboard.status import record_replayed
 
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    jobs = jobs_of(options)
 
     def judged() -> Checked:
-        checked = replay(options.dir, options.leaderboard, jobs=options.jobs)
+        checked = replay(options.dir, options.leaderboard, jobs=jobs)
         if options.record:
             record_replayed(checked, options.leaderboard)
         return checked
@@ -149,33 +161,35 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
     return _judge(options, judged, "every context and preference is reproduced")
 
 
+def print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:
+    """Print what was found as one JSON object, for machines."""
+    listed = [{part: printable(text) for part, text in vars(failure).items()} for failure in failures]
+    name = printable(folder.absolute().name)
+    print(json.dumps({"ok": not failures, "submission": name, "status": status, "failures": listed}, indent=1))
+
+
 def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
     """Print what judging a submission finds; return 1 if it is refused."""
     from duelgym_bench.leaderboard.failures import RefusedError
     from duelgym_bench.leaderboard.status import status_of
-    from duelgym_bench.table import printable
 
-    name = printable(options.dir.absolute().name)
     try:
         checked = judged()
         status = status_of(checked, options.leaderboard)
     except RefusedError as error:
         if not options.json:
-            return _refused(error)
-        failures = [{part: printable(text) for part, text in vars(failure).items()} for failure in error.failures]
-        print(json.dumps({"ok": False, "submission": name, "status": None, "failures": failures}, indent=1))
+            return refused(error)
+        print_json(options.dir, error.failures)
         return 1
     if options.json:
-        print(json.dumps({"ok": True, "submission": name, "status": status, "failures": []}, indent=1))
+        print_json(options.dir, (), status)
     else:
-        print(f"ok {name}: {found}; status {status}")
+        print(f"ok {printable(options.dir.absolute().name)}: {found}; status {status}")
     return 0
 
 
-def _refused(error: Exception) -> int:
-    from duelgym_bench.leaderboard.failures import RefusedError
-
-    assert isinstance(error, RefusedError)
+def refused(error: RefusedError) -> int:
+    """Print what was found, a line each; return 1."""
     for failure in error.failures:
         print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
     return 1

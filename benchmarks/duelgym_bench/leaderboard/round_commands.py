@@ -1,13 +1,20 @@
-"""``duelgym-bench round`` and ``duelgym-bench site``: what maintainers do."""
+"""``duelgym-bench round``, ``site`` and ``submission rerun``: what maintainers do."""
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from duelgym.errors import SpecificationError
-from duelgym_bench.leaderboard.commands import _refused as refused
-from duelgym_bench.leaderboard.commands import add_jobs, add_leaderboard
+from duelgym_bench.leaderboard.commands import (
+    add_action,
+    add_jobs,
+    add_leaderboard,
+    jobs_of,
+    print_json,
+    refused,
+)
 
 
 def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,18 +39,24 @@ def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run = _action(actions, "run", "run the entries in isolation, and the trivial agents; repeated, it goes on", run_run)
     _add_runs(run)
     run.add_argument("--entry", action="append", default=[], metavar="NAME", help="only this one; repeat it for more")
-    run.add_argument(
-        "--namespaces",
-        choices=("required", "wanted"),
-        default="required",
-        help="whether to refuse where the kernel lends none to isolate agents in (default %(default)s)",
-    )
+    _add_namespaces(run, "required")
     close = _action(actions, "close", "score the ranked runs, publish board, logs, pool and salt", run_close)
     _add_runs(close)
     close.add_argument(
         "--leave-out", action="append", default=[], metavar="NAME=REASON", help="do not rank this entry, and say why"
     )
     close.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
+
+
+def add_rerun(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``rerun`` to the actions on a submission."""
+    text = "check, then run the agent again, isolated, and compare with its logs"
+    parser = add_action(actions, "rerun", text, run_rerun)
+    parser.add_argument("--seeds", type=int, default=3, metavar="S", help="how many seeds (default %(default)s)")
+    parser.add_argument("--readable", type=Path, action="append", default=[], metavar="PATH", help="pretrained weights")
+    _add_namespaces(parser, "wanted")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    add_jobs(parser)
 
 
 def add_site(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -76,7 +89,7 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
             seeds=options.seeds,
             prompts=options.prompts,
             candidates=options.candidates,
-            jobs=_jobs(options),
+            jobs=jobs_of(options),
         )
     except RefusedError as error:
         return refused(error)
@@ -100,7 +113,7 @@ def run_run(options: argparse.Namespace, given: list[str]) -> int:
             out=options.runs,
             only=options.entry,
             namespaces=options.namespaces,
-            jobs=_jobs(options),
+            jobs=jobs_of(options),
         )
         if failures:
             raise RefusedError(*failures)
@@ -129,7 +142,7 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
             out=options.runs,
             day=options.date or today(),
             left_out=reasons,
-            jobs=_jobs(options),
+            jobs=jobs_of(options),
         )
     except RefusedError as error:
         return refused(error)
@@ -147,6 +160,40 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
     )
     print(as_text(Table(f"Round {board.round}", note, ("rank", "agent", "area", "above the trivial"), tuple(rows))))
     print(f"\npublished in {options.leaderboard / 'rounds' / options.name}; next: duelgym-bench site")
+    return 0
+
+
+def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
+    """Run a submission again; return 1 if it is refused, fails or disagrees."""
+    from duelgym_bench.isolation.launch import Isolation
+    from duelgym_bench.leaderboard.check import check
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.rerun import rerun
+    from duelgym_bench.leaderboard.status import status_of
+
+    try:
+        checked = check(options.dir, options.leaderboard)
+        with tempfile.TemporaryDirectory() as scratch:
+            found = rerun(
+                checked.submission,
+                checked.round,
+                checked.folder,
+                seeds=options.seeds,
+                scratch=Path(scratch),
+                jobs=jobs_of(options),
+                isolation=Isolation(readable=tuple(options.readable), namespaces=options.namespaces),
+            )
+        if not options.json:
+            print(*found, *(f"not isolated: {missing}" for missing in found[0].missing), sep="\n")
+        if failures := [failure for each in found for failure in each.failures]:
+            raise RefusedError(*failures)
+        if options.json:
+            print_json(options.dir, (), status_of(checked, options.leaderboard))
+    except RefusedError as error:
+        if not options.json:
+            return refused(error)
+        print_json(options.dir, error.failures)
+        return 1
     return 0
 
 
@@ -183,13 +230,16 @@ def _action(
     return parser
 
 
+def _add_namespaces(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--namespaces",
+        choices=("required", "wanted"),
+        default=default,
+        help="whether to refuse where the kernel lends none to isolate agents in (default %(default)s)",
+    )
+
+
 def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", type=Path, required=True, metavar="DIR", help="the ranked runs, outside the repository"
     )
-
-
-def _jobs(options: argparse.Namespace) -> int:
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
-    return int(options.jobs)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from duelgym_bench.page_pictures import Plot
 
 PAGE = Path("site") / "index.html"
-_INTERVALS = "95 % intervals; seeds and assessment prompts are resampled together."
+_INTERVALS = (
+    "95 % intervals: of means over environments Student's, from standard errors over seeds and assessment prompts; else both "
+    "resampled together."
+)
 _HERE = Path(__file__).parent
 _SCRIPT = SCRIPT + (_HERE / "site.js").read_text(encoding="utf-8")
 _STYLE = STYLE + (_HERE / "site.css").read_text(encoding="utf-8")

@@ -153,6 +153,7 @@ def _named(row: Row, submitted: Submitted | None, line: str) -> str:
     if submitted is None:
         return f'<th scope="row">{line}{escape(printable(row.name))}</th>'
     marks = mark("verified", "verified") + (" " + mark(BELOW_TRIVIAL, "below") if not row.above_trivial else "")
+    marks += " " + mark("text track", "track") if row.track == "text" else ""
     return f'<th scope="row">{line}{_agent(submitted)}<span class="marks">{marks}</span></th>'
 
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from duelgym_bench.leaderboard.records import Round
     from duelgym_bench.leaderboard.site_files import Closed, Leaderboard
 
-REBUILD = "duelgym-bench site leaderboard"
+REBUILD = "duelgym-bench site"
 _RULES = (
     "An agent sees what the environment shows it and the labels of its queries, nothing else. Reading the environment, "
     "guessing seeds, or recognising prompts to look answers up is against the rules.",
     "Seeds, budget and updates are the round's. Every run counts: a submission with a missing, torn or doubled run is refused, "
     "and so is one whose claims differ from what its logs say. Nothing is repaired.",
-    "At most two entries per team and round. Weights that an agent starts from are named by hash.",
+    "At most two entries per team and round; the maintainers' own, agents of the registry, are not counted. Weights that an agent starts from are named by hash.",
     "Ranked runs are made by maintainers, from the submitted code, without network, on a pool and seeds that nobody could know: "
     "the hashes of pool and salt are published when a round opens, both themselves when it closes.",
     "Entries that cannot be told apart share a rank: 1 + the number of entries that are significantly better.",
