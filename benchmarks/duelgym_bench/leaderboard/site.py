@@ -135,7 +135,8 @@ def _reading(closed: Closed, names: Mapping[str, str]) -> str:
     terms = {
         "Area": "under win rate against log labels: 0 is a win rate of .5, 1 the oracle's. The mean is over environments.",
         "Labels ratio": f"labels that {baseline} needs for its last level, divided by the labels that the agent needs for it.",
-        "Drop": "area of the agent's public runs minus area of its ranked ones.",
+        "Drop": "area of the agent's public runs minus area of its ranked ones. The two pools differ, and so do all areas on them: look "
+        "for one that drops more than others.",
         "Time": "to select and to learn, per query.",
         "Rank": "1 + the number of entries that are significantly better; who cannot be told apart shares one.",
         BELOW_TRIVIAL.capitalize(): "not significantly above every trivial row.",
