@@ -5,6 +5,8 @@ import sys
 import pytest
 from leaderboard_home import AGENT, LONG, ROUND, make_home
 
+from duelgym_bench import executor
+
 
 @pytest.fixture(scope="session")
 def code(tmp_path_factory):

@@ -14,15 +14,16 @@ from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
 from duelgym.rounds import read_queries, replay
 from duelgym_bench import executor, perceptron, references
-from duelgym_bench.leaderboard import ranked_runs, rounds
+from duelgym_bench.leaderboard import opening, ranked_runs
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.check import check, read_round
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.new import Described, new
+from duelgym_bench.leaderboard.opening import new_round, read_salt
 from duelgym_bench.leaderboard.plans import public_plan, ranked_plan, salt_hash
 from duelgym_bench.leaderboard.records import read_record
 from duelgym_bench.leaderboard.round_pool import round_prompts
-from duelgym_bench.leaderboard.rounds import close_round, new_round, read_salt, run_round
+from duelgym_bench.leaderboard.rounds import close_round, run_round
 from duelgym_bench.plan import Task
 from duelgym_bench.table import printable
 
@@ -195,7 +196,7 @@ def test_what_would_give_a_secret_away_is_refused(open_again):
 
 def test_a_salt_is_drawn_for_its_owner_alone(open_again, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        rounds, "record_round_pool", lambda out, salt, **rest: CandidatePool.open(open_again.secret["pool"])
+        opening, "record_round_pool", lambda out, salt, **rest: CandidatePool.open(open_again.secret["pool"])
     )
     for name in ("summer", "autumn"):
         opened = open_again.new(name, salt_file=tmp_path / "new" / name)

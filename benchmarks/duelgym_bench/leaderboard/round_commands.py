@@ -74,8 +74,8 @@ def add_site(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
     """Open a round; return 1 if it is refused."""
     from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.opening import new_round
     from duelgym_bench.leaderboard.records import today
-    from duelgym_bench.leaderboard.rounds import new_round
 
     try:
         made = new_round(

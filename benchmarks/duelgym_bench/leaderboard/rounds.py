@@ -1,125 +1,34 @@
-"""Rounds: opened with the hash of a secret, run by the maintainers on what nobody could know, closed with everything published."""
+"""Running a round on what nobody could know, and closing it with everything published."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import duelgym
 from duelgym.pools import CandidatePool
 from duelgym_bench.assessment import Assessment
 from duelgym_bench.common import CommonLearner, tune_common_learner
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, Wanted
 from duelgym_bench.leaderboard.board import Board
-from duelgym_bench.leaderboard.check import Checked, check, read_round
+from duelgym_bench.leaderboard.check import Checked, check
 from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
-from duelgym_bench.leaderboard.plans import ranked_plan, salt_hash
+from duelgym_bench.leaderboard.opening import opened_round
+from duelgym_bench.leaderboard.plans import ranked_plan
 from duelgym_bench.leaderboard.ranked_runs import (
     Entrant,
     entrant_of,
     environment_results,
     trivial_entrants,
 )
-from duelgym_bench.leaderboard.records import SUBMISSION, Round, RoundPool, Submission, read_record, write_record
-from duelgym_bench.leaderboard.round_pool import record_round_pool, round_prompts
+from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record, write_record
+from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.scoring import Scored, board
 from duelgym_bench.plan import Plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
-
-IDS = ("LLMDuel-v0", "SyntheticDuel-v0")
-
-
-def read_salt(path: Path, root: Path) -> str:
-    """Read a round's secret.
-
-    Args:
-        path: a file of 64 hexadecimal digits, outside the leaderboard.
-        root: of the leaderboard.
-
-    Raises:
-        RefusedError: if it is not such a file, or lies where it would be published.
-    """
-    _check_private(path, root)
-    try:
-        salt = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        salt = ""
-    if not re.fullmatch(r"[0-9a-f]{64}", salt):
-        refuse([Failure(str(path), "does not hold 64 hexadecimal digits", "name the file that 'round new' wrote")])
-    return salt
-
-
-def new_round(
-    root: Path,
-    name: str,
-    *,
-    salt_file: Path,
-    pool: Path,
-    day: str,
-    queries: int,
-    batch: int,
-    seeds: int,
-    prompts: int,
-    candidates: int,
-    jobs: int,
-) -> Round:
-    """Open a round: draw its salt, record its pool, and publish the hashes of both.
-
-    Args:
-        root: of the leaderboard.
-        name: of the round.
-        salt_file: where the secret is kept; drawn where there is none. Killed, the same call goes on from it.
-        pool: where the pool is recorded, outside the repository while the round is open.
-        day: YYYY-MM-DD.
-        queries: budget of every run.
-        batch: queries between updates.
-        seeds: seed indices; at least 2.
-        prompts: of the pool.
-        candidates: responses to each.
-        jobs: processes.
-
-    Raises:
-        RefusedError: if there is such a round, or something does not fit.
-    """
-    path = root / "rounds" / f"{name}.json"
-    if path.exists():
-        refuse([Failure(path.name, "is there already", "a round is opened once: give another name")])
-    if seeds < 2 or queries % batch:
-        what = f"{seeds} seeds, {queries} queries in batches of {batch}"
-        refuse([Failure(name, what, "give two seeds at least, and queries that are a multiple of the batch")])
-    for private in (salt_file, pool):
-        _check_private(private, root)
-    if not salt_file.exists():
-        salt_file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(salt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-    salt = read_salt(salt_file, root)
-    recorded = record_round_pool(pool, salt, name=f"round-{name}", prompts=prompts, candidates=candidates, jobs=jobs)
-    made = Round(
-        schema=1,
-        name=name,
-        opened=day,
-        closed=None,
-        ids=IDS,  # type: ignore[arg-type]
-        queries=queries,
-        batch=batch,
-        seeds=seeds,
-        salt_sha256=salt_hash(salt),
-        salt=None,
-        pool=RoundPool(sha256=recorded.sha256, prompts=recorded.n_prompts, candidates=recorded.n_candidates),
-        duelgym=duelgym.__version__,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_record(path, made)
-    decide(root, day, f"Round {name} opened.")
-    return made
 
 
 def run_round(
@@ -150,7 +59,7 @@ def run_round(
     Raises:
         RefusedError: if salt or pool is not the round's, or an entry does not pass its check.
     """
-    round, salt = _opened(root, name, salt_file, pool)
+    round, salt = opened_round(root, name, salt_file, pool)
     entrants = [*_entrants(_checked(root, name, only)), *([] if only else trivial_entrants(round))]
     failures = []
     for entrant in entrants:
@@ -191,7 +100,7 @@ def close_round(
         RefusedError: if salt, pool or an entry is not what it must be, or a run is missing.
         LogError: if a run does not replay.
     """
-    round, salt = _opened(root, name, salt_file, pool)
+    round, salt = opened_round(root, name, salt_file, pool)
     drawn = round_prompts(salt, round.pool.prompts)
     recorded = CandidatePool.open(pool)
     if [recorded.texts(row).prompt for row in range(recorded.n_prompts)] != drawn:
@@ -228,29 +137,6 @@ def close_round(
     decide(root, day, f"Round {name} closed, its salt revealed. Verified: {ranked}.")
     write_record(root / "rounds" / f"{name}.json", replace(round, closed=day, salt=salt))
     return made
-
-
-def _check_private(path: Path, root: Path) -> None:
-    """Refuse a place in the repository that holds the leaderboard."""
-    if path.resolve().is_relative_to(root.resolve().parent):
-        refuse([Failure(str(path), "lies beside the leaderboard, where it would be published", "keep it elsewhere")])
-
-
-def _opened(root: Path, name: str, salt_file: Path, pool: Path) -> tuple[Round, str]:
-    """Return an open round and its salt, once salt and pool are known to be its own."""
-    round, salt = read_round(root, name), read_salt(salt_file, root)
-    if round.closed is not None:
-        refuse([Failure(f"round {name}", f"was closed on {round.closed}", "open another")])
-    if round.duelgym != duelgym.__version__:
-        what = f"is bound to duelgym {round.duelgym}; this is {duelgym.__version__}"
-        refuse([Failure(f"round {name}", what, "install that version")])
-    if salt_hash(salt) != round.salt_sha256:
-        refuse([Failure(str(salt_file), f"is not the salt of round {name}", "name the file that 'round new' wrote")])
-    opened = CandidatePool.open(pool)
-    if opened.sha256 != round.pool.sha256:
-        refuse([Failure(str(pool), f"is not the pool of round {name}", "name the pool that 'round new' recorded")])
-    opened.verify()
-    return round, salt
 
 
 def _checked(root: Path, name: str, only: Sequence[str]) -> list[Checked]:
