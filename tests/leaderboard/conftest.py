@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from leaderboard_home import AGENT, LONG, ROUND, make_home
+from leaderboard_home import AGENT, LONG, ROUND, in_this_process, make_home
 
 from duelgym_bench import executor
 
