@@ -9,6 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from duelgym_bench.leaderboard.records import STRICT, Line, Sha256, Slug, Version
 
+Kind = Literal["entry", "trivial", "limit"]
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Estimate:
@@ -61,7 +63,7 @@ class Row:
 
     name: Line
     track: Literal["embedding", "text"]
-    kind: Literal["entry", "trivial", "limit"]
+    kind: Kind
     submission: Sha256 | None
     rank: Annotated[int, Field(ge=1)] | None
     area: Estimate

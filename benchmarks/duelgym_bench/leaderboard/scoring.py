@@ -12,7 +12,7 @@ import numpy as np
 from duelgym_bench.aggregate import improvement
 from duelgym_bench.curves import ORACLE, SUPERVISED, AgentSummary, ReferenceSummary, Summary
 from duelgym_bench.curves_summary import reference_means, summarise
-from duelgym_bench.leaderboard.board import Board, Estimate, OnEnvironment, Row
+from duelgym_bench.leaderboard.board import Board, Estimate, Kind, OnEnvironment, Row
 from duelgym_bench.leaderboard.ranked_runs import BASELINE, READS_TEXTS, Entrant
 from duelgym_bench.leaderboard.ranking import Part, better, over_environments, ranks
 from duelgym_bench.paired import aligned
@@ -103,18 +103,17 @@ def board(
     trivial = [entrant.name for entrant in entrants if entrant.submission is None] + policies
     track = {entrant.name: "text" if set(entrant.environments) != set(scored) else "embedding" for entrant in entries}
     rank = {name: place for of in ("embedding", "text") for name, place in _ranks(scored, track, of).items()}
-    runs = [name for entrant in entrants for name in [entrant.name]]
-    areas = [of.agents[name].areas for of in scored.values() for name in runs if of.has(name)]
+    areas = [of.agents[entrant.name].areas for of in scored.values() for entrant in entrants if of.has(entrant.name)]
     thresholds = np.linspace(min(map(np.min, areas)), max(map(np.max, areas)), N_THRESHOLDS)
 
-    def row(name: str, kind: str) -> Row:
+    def row(name: str, kind: Kind) -> Row:
         here = {env: of for env, of in scored.items() if of.has(name)}
         ran = any(name in of.agents for of in here.values())
         claimed = public.get(name, {})
         return Row(
             name=name,
             track="text" if track.get(name) == "text" or name in _TEXT_POLICIES else "embedding",
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             submission=hashes.get(name),
             rank=rank.get(name),
             area=over_environments([of.part(name) for of in here.values()]),
@@ -125,7 +124,7 @@ def board(
             on={env: _on(name, of, claimed.get(env)) for env, of in here.items()},
         )
 
-    def rows(names: Sequence[str], kind: str) -> list[Row]:
+    def rows(names: Sequence[str], kind: Kind) -> list[Row]:
         return sorted((row(name, kind) for name in names), key=lambda row: (-row.area.value, row.name))
 
     ranked = rows([entrant.name for entrant in entries], "entry")
