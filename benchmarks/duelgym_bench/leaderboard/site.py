@@ -61,7 +61,7 @@ def site(shown: Leaderboard) -> str:
         ),
         *map(open_round, shown.open),
         _submissions(shown),
-        how_to_submit(next(iter(shown.open), None)),
+        how_to_submit(next(iter([*shown.open, *(each.round for each in shown.closed)]), None)),
         rules(),
         _older(closed[1:]),
         decisions(shown.decisions),

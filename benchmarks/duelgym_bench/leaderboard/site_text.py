@@ -59,8 +59,9 @@ def how_to_submit(shown: Round | None) -> str:
     """Return how to submit as HTML, in four steps.
 
     Args:
-        shown: the open round; None where there is none.
+        shown: the open round, or else the last one; None where there is none.
     """
+    named = f" --round {shown.name}" if shown and shown.closed else ""
     ids, sizes = (shown.ids, (shown.queries, shown.batch, shown.seeds)) if shown else (("ID",), ("T", "B", "S"))
     run = "\n".join(
         f"duelgym-bench run --env {env} --agents my_agent:make_agent --queries {sizes[0]} --batch-size {sizes[1]} "
@@ -69,7 +70,7 @@ def how_to_submit(shown: Round | None) -> str:
     )
     new = (
         f"duelgym-bench submission new {' '.join(f'--from runs/{env}' for env in ids)} --code my_agent.py --team my-lab "
-        "--name my-agent --contact me@example.org --licence MIT --about 'The agent in a sentence.'"
+        f"--name my-agent --contact me@example.org --licence MIT --about 'The agent in a sentence.'{named}"
     )
     check = "duelgym-bench submission replay leaderboard/submissions/my-lab--my-agent--YYYYMMDD"
     steps = (
@@ -78,7 +79,11 @@ def how_to_submit(shown: Round | None) -> str:
         f"Check it, and replay its logs:<pre>{escape(check)}</pre>",
         "Open a pull request that adds this folder alone.",
     )
-    return f'<section id="submit"><h2>How to submit</h2>\n<ol>{"".join(f"<li>{step}</li>" for step in steps)}</ol></section>'
+    waiting = (
+        "<p>No round is open: what is submitted to the last one is checked, replayed and shown without a rank.</p>"
+    )
+    listed = "".join(f"<li>{step}</li>" for step in steps)
+    return f'<section id="submit"><h2>How to submit</h2>\n{waiting if named else ""}<ol>{listed}</ol></section>'
 
 
 def rules() -> str:
