@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duelgym.errors import SpecificationError
+from duelgym_bench.leaderboard.common_commands import (
+    EXAMPLE,
+    add_action,
+    add_jobs,
+    add_leaderboard,
+    jobs_of,
+    print_json,
+    refused,
+)
+from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
     from duelgym_bench.leaderboard.check import Checked
-    from duelgym_bench.leaderboard.failures import Failure, RefusedError
-
-LEADERBOARD = Path("leaderboard")
-_EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--double-thompson--20260301"
 
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands of the leaderboard to a command line."""
-    from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
-
     add_rerun(add_submission(subparsers))
     add_round(subparsers)
     add_site(subparsers)
@@ -39,7 +39,7 @@ def add_submission(
         "submission",
         help="make, check and replay submissions to the leaderboard",
         description="Make, check and replay submissions to the leaderboard.",
-        epilog=f"example: {_EXAMPLE.format('check')}",
+        epilog=f"example: {EXAMPLE.format('check')}",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_new(actions)
@@ -50,51 +50,6 @@ def add_submission(
     replay.add_argument("--record", action="store_true", help="write down that it replays (maintainers)")
     add_jobs(replay)
     return actions
-
-
-def add_action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    text: str,
-    call: Callable[[argparse.Namespace, list[str]], int],
-) -> argparse.ArgumentParser:
-    """Add an action on a submission's folder, ``DIR``."""
-    parser = actions.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {_EXAMPLE.format(name)}"
-    )
-    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the submission")
-    add_leaderboard(parser)
-    parser.set_defaults(call=call)
-    return parser
-
-
-def add_leaderboard(parser: argparse.ArgumentParser) -> None:
-    """Add ``--leaderboard``."""
-    parser.add_argument(
-        "--leaderboard",
-        type=Path,
-        default=LEADERBOARD,
-        metavar="DIR",
-        help="folder with rounds and submissions (default: %(default)s)",
-    )
-
-
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """Add ``--jobs``."""
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
-    )
-
-
-def jobs_of(options: argparse.Namespace) -> int:
-    """Return ``--jobs``.
-
-    Raises:
-        SpecificationError: if it is not a positive number.
-    """
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
-    return int(options.jobs)
 
 
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
@@ -161,13 +116,6 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
     return _judge(options, judged, "every context and preference is reproduced")
 
 
-def print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:
-    """Print what was found as one JSON object, for machines."""
-    listed = [{part: printable(text) for part, text in vars(failure).items()} for failure in failures]
-    name = printable(folder.absolute().name)
-    print(json.dumps({"ok": not failures, "submission": name, "status": status, "failures": listed}, indent=1))
-
-
 def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
     """Print what judging a submission finds; return 1 if it is refused."""
     from duelgym_bench.leaderboard.failures import RefusedError
@@ -186,13 +134,6 @@ def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: st
     else:
         print(f"ok {printable(options.dir.absolute().name)}: {found}; status {status}")
     return 0
-
-
-def refused(error: RefusedError) -> int:
-    """Print what was found, a line each; return 1."""
-    for failure in error.failures:
-        print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
-    return 1
 
 
 def _add_new(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

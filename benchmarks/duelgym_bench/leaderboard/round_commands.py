@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from duelgym.errors import SpecificationError
-from duelgym_bench.leaderboard.commands import (
+from duelgym_bench.leaderboard.common_commands import (
     add_action,
     add_jobs,
     add_leaderboard,

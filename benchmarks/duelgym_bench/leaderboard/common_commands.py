@@ -1,0 +1,79 @@
+"""What the leaderboard's commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from duelgym.errors import SpecificationError
+from duelgym_bench.table import printable
+
+if TYPE_CHECKING:
+    from duelgym_bench.leaderboard.failures import Failure, RefusedError
+
+LEADERBOARD = Path("leaderboard")
+EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--double-thompson--20260301"
+
+
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    call: Callable[[argparse.Namespace, list[str]], int],
+) -> argparse.ArgumentParser:
+    """Add an action on a submission's folder, ``DIR``."""
+    parser = actions.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {EXAMPLE.format(name)}"
+    )
+    parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the submission")
+    add_leaderboard(parser)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    """Add ``--leaderboard``."""
+    parser.add_argument(
+        "--leaderboard",
+        type=Path,
+        default=LEADERBOARD,
+        metavar="DIR",
+        help="folder with rounds and submissions (default: %(default)s)",
+    )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs``."""
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+
+
+def jobs_of(options: argparse.Namespace) -> int:
+    """Return ``--jobs``.
+
+    Raises:
+        SpecificationError: if it is not a positive number.
+    """
+    if options.jobs < 1:
+        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
+    return int(options.jobs)
+
+
+def print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:
+    """Print what was found as one JSON object, for machines."""
+    listed = [{part: printable(text) for part, text in vars(failure).items()} for failure in failures]
+    name = printable(folder.absolute().name)
+    print(json.dumps({"ok": not failures, "submission": name, "status": status, "failures": listed}, indent=1))
+
+
+def refused(error: RefusedError) -> int:
+    """Print what was found, a line each; return 1."""
+    for failure in error.failures:
+        print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
+    return 1
