@@ -8,8 +8,10 @@ import tracemalloc
 import zlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from leaderboard_home import FACTORY, ROUND, edit_line, edit_log, lines_of, refused
+from safetensors.numpy import save_file
 
 from duelgym_bench.leaderboard.board import Board, Estimate, Row
 from duelgym_bench.leaderboard.check import check
@@ -239,6 +241,19 @@ def test_a_binary_that_is_called_a_text(home):
     path.write_bytes(gzip.compress(b"x"))
     home.edit(lambda fields: fields["code"].update({"notes.txt": "0" * 64}))
     assert found(home) == [("agent/notes.txt", "is no text in UTF-8")]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", gzip.compress(b"x"), b"\2\0\0\0\0\0\0\0{}more", (2**63).to_bytes(8, "little") + b"{}"]
+)
+def test_an_archive_that_is_called_weights(home, content):
+    path = home.submission / "agent" / "weights.safetensors"
+    home.edit(lambda fields: fields["code"].update({path.name: "0" * 64}))
+    path.write_bytes(content)
+    assert found(home) == [("agent/weights.safetensors", "is not what its name says")]
+    save_file({"weights": np.zeros(3)}, path)
+    home.hash_again()
+    assert path.name in check(home.submission, home.root).submission.code
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,10 @@ def code_failures(files: Mapping[str, Path], submission: Submission) -> Iterator
         elif (found := sha256_of(there[name])) != expected:
             yield Failure(f"agent/{name}", f"has sha256 {found[:16]}…, {SUBMISSION} says {expected[:16]}…", NAME_IT)
     for name, path in there.items():
-        if path.suffix not in BINARY and not _is_text(path):
+        if path.suffix in BINARY:
+            if not _is_safetensors(path):
+                yield Failure(f"agent/{name}", "is not what its name says", "save weights with the package safetensors")
+        elif not _is_text(path):
             yield Failure(f"agent/{name}", "is no text in UTF-8", "weights are .safetensors; all else is text")
     module, own, _ = submission.factory.partition(":")
     place = module.replace(".", "/")
@@ -94,6 +97,16 @@ def guessed_repeats(copied: Sequence[Path], agent: str) -> Repeats:
             if any(name.partition(".")[0] in NOT_BITWISE for name in names):
                 return "statistically"
     return "bitwise"
+
+
+def _is_safetensors(path: Path) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return True
+    except (SafetensorError, OSError):
+        return False
 
 
 def _is_text(path: Path) -> bool:
