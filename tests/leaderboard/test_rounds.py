@@ -14,14 +14,15 @@ from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
 from duelgym.rounds import read_queries, replay
 from duelgym_bench import executor, perceptron, references
-from duelgym_bench.leaderboard import opening, ranked_runs
+from duelgym_bench.leaderboard import opening, ranked_runs, rounds
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.check import check, read_round
+from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.new import Described, new
 from duelgym_bench.leaderboard.opening import new_round, read_salt
 from duelgym_bench.leaderboard.plans import public_plan, ranked_plan, salt_hash
-from duelgym_bench.leaderboard.records import read_record
+from duelgym_bench.leaderboard.records import read_record, write_record
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.rounds import close_round, run_round
 from duelgym_bench.plan import Task
@@ -194,6 +195,28 @@ def test_what_would_give_a_secret_away_is_refused(open_again):
     assert not beside.exists() and not (open_again.root / "pool").exists()
 
 
+def test_ranked_runs_whose_plans_hold_the_salt_lie_elsewhere(open_again):
+    assert "would be published" in refusals(open_again.run, out=open_again.root.parent / "runs")
+    assert not (open_again.root.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "Spring 2"}, "Spring 2.json, field name: String should match pattern"),
+        ({"day": "tomorrow"}, "summer.json, field opened: String should match pattern"),
+        ({"queries": 0}, "summer.json, field queries: Input should be greater than or equal to 1 (given: 0); see round.schema.json"),
+        ({"batch": 0}, "give two seeds at least, and queries that are a multiple of the batch"),
+        ({"prompts": 0}, "field pool.prompts"),
+        ({}, "is the salt of round spring; name a new file"),
+    ],
+)  # fmt: skip
+def test_a_round_that_cannot_be_is_refused_before_its_pool_is_recorded(open_again, tmp_path, changes, said):
+    found = refusals(open_again.new, **{"name": "summer", "pool": tmp_path / "pool", **changes})
+    assert said.replace("field pool.prompts", "field prompts") in found
+    assert not (tmp_path / "pool").exists()
+
+
 def test_a_salt_is_drawn_for_its_owner_alone(open_again, tmp_path, monkeypatch):
     monkeypatch.setattr(
         opening, "record_round_pool", lambda out, salt, **rest: CandidatePool.open(open_again.secret["pool"])
@@ -226,6 +249,46 @@ def test_a_round_is_closed_once_and_ranks_somebody(closed, open_again):
     assert "is no entry of round spring" in refusals(open_again.run, ["nobody--at-all--20260301"])
     shutil.rmtree(open_again.root / "submissions")
     assert "has no entries" in refusals(open_again.close)
+
+
+def test_a_closing_that_was_killed_leaves_nothing_behind(open_again, closed, monkeypatch):
+    shutil.rmtree(open_again.root / "submissions" / "again-lab--again--20260301")
+    monkeypatch.setattr(rounds, "environment_results", lambda plans, jobs: None)
+    monkeypatch.setattr(rounds, "board", lambda *given: closed.board)
+    linear = "linear-lab--linear--20260301"
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(rounds, "write_record", _killed_at("spring.json"))
+        open_again.close()
+    published = open_again.root / "rounds" / "spring"
+    assert (published / "runs" / linear).exists() and read_round(open_again.root, "spring").closed is None
+    said = (open_again.root / "decisions.md").read_text()
+    for reason, day in (("two\nlines", "2026-05-01"), ("none", "tomorrow")):
+        assert "cannot hold" in refusals(open_again.close, {linear: reason}, day=day)
+    assert (published / "runs" / linear).exists()  # what is refused changes nothing
+    (open_again.root / "submissions" / linear / "submission.json").write_text("damaged")
+    assert linear in refusals(open_again.close)
+    open_again.close({linear: "it is damaged"})
+    assert not (published / "runs" / linear).exists() and (published / "runs" / "taste-lab--taste--20260301").exists()
+    assert read_round(open_again.root, "spring").closed == "2026-05-01"
+    more = (open_again.root / "decisions.md").read_text().removeprefix(said).splitlines()
+    assert more[0] == f"- 2026-05-01: {linear} is not ranked in round spring: it is damaged" and len(more) == 2
+
+
+def test_a_decision_is_said_once(tmp_path):
+    decide(tmp_path, DAY, "One.", "Two.")
+    decide(tmp_path, DAY, "Two.", "Three.")
+    assert (tmp_path / "decisions.md").read_text() == "# Decisions\n\n" + "".join(
+        f"- {DAY}: {text}\n" for text in ("One.", "Two.", "Three.")
+    )
+
+
+def _killed_at(name):
+    def write(path, record):
+        if path.name == name:
+            raise KeyboardInterrupt
+        write_record(path, record)
+
+    return write
 
 
 def test_an_entry_that_fails_its_check_stops_the_round(open_again):

@@ -62,13 +62,30 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def decide(root: Path, day: str, text: str) -> None:
-    """Add a decision, last.
+def decide(root: Path, day: str, *texts: str) -> None:
+    """Add decisions, last and in order; what is there already is not said twice.
 
     Args:
         root: of the leaderboard.
         day: YYYY-MM-DD.
-        text: what was decided, and why, in one line.
+        texts: what was decided, and why, each in one line.
+
+    Raises:
+        RefusedError: as :func:`check_decisions` does.
+    """
+    path = root / DECISIONS
+    there = check_decisions(root, day, *texts)
+    new = [line for text in texts if (line := _line(day, text)) not in there.split("\n")]
+    write_atomically(path, there + "".join(f"{line}\n" for line in new))
+
+
+def check_decisions(root: Path, day: str, *texts: str) -> str:
+    """Check that decisions can be added; return what the file holds, or begins with.
+
+    Args:
+        root: of the leaderboard.
+        day: YYYY-MM-DD.
+        texts: what is to be decided.
 
     Raises:
         RefusedError: if the file is damaged, or would be.
@@ -76,8 +93,11 @@ def decide(root: Path, day: str, text: str) -> None:
     path = root / DECISIONS
     if path.exists():
         read_decisions(path)
-    line = f"- {day}: {text.strip()}"
-    if not (_BULLET.fullmatch(line) and _is_day(day)):
-        raise RefusedError(Failure(DECISIONS, f"cannot hold {line[:80]!r}", "say what and why in one line"))
-    there = path.read_text(encoding="utf-8") if path.exists() else "# Decisions\n\n"
-    write_atomically(path, f"{there}{line}\n")
+    for line in (_line(day, text) for text in texts):
+        if not (_BULLET.fullmatch(line) and _is_day(day)):
+            raise RefusedError(Failure(DECISIONS, f"cannot hold {line[:80]!r}", "say what and why in one line"))
+    return path.read_text(encoding="utf-8") if path.exists() else "# Decisions\n\n"
+
+
+def _line(day: str, text: str) -> str:
+    return f"- {day}: {text.strip()}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 import duelgym
 from duelgym.pools import CandidatePool
@@ -13,7 +16,7 @@ from duelgym_bench.leaderboard.check import read_round
 from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import Failure, refuse
 from duelgym_bench.leaderboard.plans import salt_hash
-from duelgym_bench.leaderboard.records import Round, RoundPool, write_record
+from duelgym_bench.leaderboard.records import Round, RoundPool, refused_fields, write_record
 from duelgym_bench.leaderboard.round_pool import record_round_pool
 
 IDS = ("LLMDuel-v0", "SyntheticDuel-v0")
@@ -29,7 +32,7 @@ def read_salt(path: Path, root: Path) -> str:
     Raises:
         RefusedError: if it is not such a file, or lies where it would be published.
     """
-    _check_private(path, root)
+    check_private(path, root)
     try:
         salt = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -74,39 +77,53 @@ def new_round(
     path = root / "rounds" / f"{name}.json"
     if path.exists():
         refuse([Failure(path.name, "is there already", "a round is opened once: give another name")])
-    if seeds < 2 or queries % batch:
+    if seeds < 2 or batch < 1 or queries % batch:
         what = f"{seeds} seeds, {queries} queries in batches of {batch}"
         refuse([Failure(name, what, "give two seeds at least, and queries that are a multiple of the batch")])
     for private in (salt_file, pool):
-        _check_private(private, root)
+        check_private(private, root)
+    try:
+        draft = Round(
+            schema=1,
+            name=name,
+            opened=day,
+            closed=None,
+            ids=IDS,  # type: ignore[arg-type]
+            queries=queries,
+            batch=batch,
+            seeds=seeds,
+            salt_sha256="0" * 64,  # it and the pool's follow, after all else is known to be right: recording takes long
+            salt=None,
+            pool=RoundPool(sha256="0" * 64, prompts=prompts, candidates=candidates),
+            duelgym=duelgym.__version__,
+        )
+    except ValidationError as error:
+        raise refused_fields(path.name, Round, error) from None
     if not salt_file.exists():
         salt_file.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(salt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32) + "\n")
     salt = read_salt(salt_file, root)
+    for other in sorted(path.parent.glob("*.json")):
+        if read_round(root, other.stem).salt_sha256 == salt_hash(salt):
+            refuse(
+                [Failure(str(salt_file), f"is the salt of round {other.stem}", "name a new file: a salt serves once")]
+            )
     recorded = record_round_pool(pool, salt, name=f"round-{name}", prompts=prompts, candidates=candidates, jobs=jobs)
-    made = Round(
-        schema=1,
-        name=name,
-        opened=day,
-        closed=None,
-        ids=IDS,  # type: ignore[arg-type]
-        queries=queries,
-        batch=batch,
-        seeds=seeds,
-        salt_sha256=salt_hash(salt),
-        salt=None,
-        pool=RoundPool(sha256=recorded.sha256, prompts=recorded.n_prompts, candidates=recorded.n_candidates),
-        duelgym=duelgym.__version__,
-    )
+    held = RoundPool(sha256=recorded.sha256, prompts=recorded.n_prompts, candidates=recorded.n_candidates)
+    made = replace(draft, salt_sha256=salt_hash(salt), pool=held)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_record(path, made)
     decide(root, day, f"Round {name} opened.")
+    write_record(path, made)  # last: killed before, the same call goes on
     return made
 
 
-def _check_private(path: Path, root: Path) -> None:
-    """Refuse a place in the repository that holds the leaderboard."""
+def check_private(path: Path, root: Path) -> None:
+    """Check that a secret lies outside the repository that holds the leaderboard.
+
+    Raises:
+        RefusedError: if it does not.
+    """
     if path.resolve().is_relative_to(root.resolve().parent):
         refuse([Failure(str(path), "lies beside the leaderboard, where it would be published", "keep it elsewhere")])
 

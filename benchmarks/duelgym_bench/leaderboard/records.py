@@ -237,9 +237,14 @@ def read_record(path: Path, record: type[Record]) -> Record:
         # From text, since JSON knows neither tuples nor dates: what is strict there is as strict as JSON can be.
         made: Record = TypeAdapter(record).validate_json(text)
     except ValidationError as error:
-        found = [_failure(where, dict(each)) for each in error.errors(include_url=False)]
-        raise RefusedError(*capped(found)) from None
+        raise refused_fields(where, record, error) from None
     return made
+
+
+def refused_fields(where: str, record: type[object], error: ValidationError) -> RefusedError:
+    """Return a record's fields that are not what they must be, as a refusal."""
+    schema = getattr(record, "__name__", "").lower()
+    return RefusedError(*capped([_failure(where, schema, dict(each)) for each in error.errors(include_url=False)]))
 
 
 def today() -> str:
@@ -267,7 +272,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def _failure(where: str, error: Mapping[str, Any]) -> Failure:
+def _failure(where: str, schema: str, error: Mapping[str, Any]) -> Failure:
     field = ".".join(str(part)[:80] for part in error["loc"])
     kind = error["type"]
     given = (
@@ -279,5 +284,5 @@ def _failure(where: str, error: Mapping[str, Any]) -> Failure:
         "missing": "is missing",
         "unexpected_keyword_argument": "is no field of this format",
     }.get(kind, f"{str(error['msg'])[:200]}{given}")
-    cure = "remove it" if kind == "unexpected_keyword_argument" else f"see {where.split('.')[0]}.schema.json"
+    cure = "remove it" if kind == "unexpected_keyword_argument" else f"see {schema}.schema.json"
     return Failure(f"{where}, field {field}" if field else where, what, cure)

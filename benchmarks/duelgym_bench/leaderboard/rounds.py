@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, Wanted
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.check import Checked, check
-from duelgym_bench.leaderboard.decisions import decide
+from duelgym_bench.leaderboard.decisions import check_decisions, decide
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
-from duelgym_bench.leaderboard.opening import opened_round
+from duelgym_bench.leaderboard.opening import check_private, opened_round
 from duelgym_bench.leaderboard.plans import ranked_plan
 from duelgym_bench.leaderboard.ranked_runs import (
     Entrant,
@@ -59,6 +60,7 @@ def run_round(
     Raises:
         RefusedError: if salt or pool is not the round's, or an entry does not pass its check.
     """
+    check_private(out, root)  # since plans hold the salt
     round, salt = opened_round(root, name, salt_file, pool)
     entrants = [*_entrants(_checked(root, name, only)), *([] if only else trivial_entrants(round))]
     failures = []
@@ -105,12 +107,15 @@ def close_round(
     recorded = CandidatePool.open(pool)
     if [recorded.texts(row).prompt for row in range(recorded.n_prompts)] != drawn:
         refuse([Failure(str(pool), "does not hold the prompts that the salt draws", "record the pool from the salt")])
-    checked = _checked(root, name, ())
-    if unknown := sorted(set(left_out) - {one.submission.name for one in checked}):
+    if unknown := sorted(left_out.keys() - _entries(root, name)):
         refuse([Failure(", ".join(unknown), f"is no entry of round {name}", "name one of its entries")])
-    checked = [one for one in checked if one.submission.name not in left_out]
+    checked = _checked(root, name, (), left_out)
     if not checked:
         refuse([Failure(f"round {name}", "has no entries", "a round without entries ranks nobody")])
+    ranked = ", ".join(one.submission.name for one in checked)
+    said = [f"{entry} is not ranked in round {name}: {reason}" for entry, reason in left_out.items()]
+    said.append(f"Round {name} closed, its salt revealed. Verified: {ranked}.")
+    check_decisions(root, day, *said)  # while nothing is published
     entrants = [*_entrants(checked), *trivial_entrants(round)]
     plans = {entrant.name: _plans(round, entrant, salt, pool, out) for entrant in entrants}
     refuse(list(_unfinished(plans)))
@@ -121,6 +126,8 @@ def close_round(
     public = {one.submission.name: _public_areas(one) for one in checked}
     made = board(name, scored, entrants, public, {one.submission.name: one.sha256 for one in checked})
     published = root / "rounds" / name
+    if published.exists():  # an open round has published nothing: a closing that was killed has left it
+        shutil.rmtree(published)
     for entrant in entrants:
         for env, (plan, directory) in plans[entrant.name].items():
             for task in plan.tasks():
@@ -129,21 +136,29 @@ def close_round(
                 there = RunDirectory(directory / "runs" / task.name)
                 for log in (there.queries, there.recommendations):
                     shutil.copyfile(log, own / log.name)
-    shutil.copytree(pool, published / "pool", dirs_exist_ok=True)
+    shutil.copytree(pool, published / "pool")
     write_record(published / "board.json", made)
-    for entry, reason in left_out.items():
-        decide(root, day, f"{entry} is not ranked in round {name}: {reason}")
-    ranked = ", ".join(one.submission.name for one in checked)
-    decide(root, day, f"Round {name} closed, its salt revealed. Verified: {ranked}.")
+    decide(root, day, *said)
     write_record(root / "rounds" / f"{name}.json", replace(round, closed=day, salt=salt))
     return made
 
 
-def _checked(root: Path, name: str, only: Sequence[str]) -> list[Checked]:
-    """Return a round's entries, all of which must pass their check."""
+def _entries(root: Path, name: str) -> set[str]:
+    """Return the folders of a round's entries, with those that are too damaged to say whose they are."""
+    found = set()
+    for folder in (root / "submissions").glob("*--*--*"):
+        with contextlib.suppress(RefusedError):
+            if read_record(folder / SUBMISSION, Submission).round != name:
+                continue
+        found.add(folder.name)
+    return found
+
+
+def _checked(root: Path, name: str, only: Sequence[str], left_out: Collection[str] = ()) -> list[Checked]:
+    """Return a round's entries, all of which must pass their check but those that are left out."""
     found, failures = [], []
     for folder in sorted(path for path in (root / "submissions").glob("*--*--*") if path.is_dir()):
-        if only and folder.name not in only:
+        if (only and folder.name not in only) or folder.name in left_out:
             continue
         try:
             if read_record(folder / SUBMISSION, Submission).round == name:
