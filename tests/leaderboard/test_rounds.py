@@ -274,6 +274,15 @@ def test_a_closing_that_was_killed_leaves_nothing_behind(open_again, closed, mon
     assert more[0] == f"- 2026-05-01: {linear} is not ranked in round spring: it is damaged" and len(more) == 2
 
 
+def test_runs_of_an_entry_that_has_changed_since_do_not_count(open_again):
+    shutil.rmtree(open_again.root / "submissions" / "again-lab--again--20260301")
+    record = open_again.root / "submissions" / "taste-lab--taste--20260301" / "submission.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "about": "Something else."}))
+    assert "taste-lab--taste--20260301: has 2 of 2 runs on LLMDuel-v0 unfinished" in refusals(open_again.close)
+    assert not (open_again.root / "rounds" / "spring").exists()
+
+
 def test_a_decision_is_said_once(tmp_path):
     decide(tmp_path, DAY, "One.", "Two.")
     decide(tmp_path, DAY, "Two.", "Three.")

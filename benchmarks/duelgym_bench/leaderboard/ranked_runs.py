@@ -38,6 +38,7 @@ class Entrant:
         environments: those of the round on which it runs.
         submission: what it comes from; None for a trivial one.
         code: directory of its modules; None where it needs none.
+        sha256: of its ``submission.json``; empty for a trivial one.
     """
 
     name: str
@@ -46,17 +47,24 @@ class Entrant:
     environments: tuple[str, ...]
     submission: Submission | None = None
     code: Path | None = None
+    sha256: str = ""
 
     @property
     def folder(self) -> str:
-        """The name of its directory of runs."""
+        """The name of its directory of published runs."""
         return self.name.replace(" ", "-")
 
+    @property
+    def private_folder(self) -> str:
+        """The name of its directory of runs while the round is open: what was run before the entry changed does not count."""
+        return f"{self.folder}--{self.sha256[:16]}" if self.sha256 else self.folder
 
-def entrant_of(submission: Submission, folder: Path) -> Entrant:
-    """Return a submission as an entrant."""
+
+def entrant_of(submission: Submission, folder: Path, sha256: str) -> Entrant:
+    """Return a submission, and the hash of what says so, as an entrant."""
     code = folder / "agent" if submission.code else None
-    return Entrant(submission.name, submission.factory, submission.settings, tuple(submission.runs), submission, code)
+    environments = tuple(submission.runs)
+    return Entrant(submission.name, submission.factory, submission.settings, environments, submission, code, sha256)
 
 
 def trivial_entrants(round: Round) -> tuple[Entrant, ...]:

@@ -172,14 +172,14 @@ def _checked(root: Path, name: str, only: Sequence[str], left_out: Collection[st
 
 
 def _entrants(checked: Sequence[Checked]) -> list[Entrant]:
-    return [entrant_of(one.submission, one.folder) for one in checked]
+    return [entrant_of(one.submission, one.folder, one.sha256) for one in checked]
 
 
 def _plans(round: Round, entrant: Entrant, salt: str, pool: Path, out: Path) -> dict[str, tuple[Plan, Path]]:
     """Return environment -> plan of an entrant's ranked runs, and where they lie."""
     agents = {entrant.factory: entrant.settings}
     return {
-        env: (ranked_plan(round, env, agents, salt=salt, pool=pool), out / env / entrant.folder)
+        env: (ranked_plan(round, env, agents, salt=salt, pool=pool), out / env / entrant.private_folder)
         for env in entrant.environments
     }
 
