@@ -29,7 +29,7 @@ class OnEnvironment:
         area: under win rate against log labels, 0 = a win rate of .5, 1 = the oracle's.
         win_rate: after the last label, in [0, 1].
         curve: win rate at each of the board's checkpoints; one value for what asks nothing.
-        labels: passive's labels divided by its own at passive's last level, in words such as ``"3.6 [1.9 7.5]"`` or
+        labels: the baseline's labels divided by its own at the baseline's last level, in words such as ``"3.6 [1.9 7.5]"`` or
             ``"not reached"``; None for what asks nothing.
         public_area: the area of the same agent's public runs; None without a submission.
     """
