@@ -83,6 +83,11 @@ def test_whatever_else_changes_is_refused_before_anything_is_copied(proposal, fi
     assert [path.name for path in (proposal.base / SUBMISSIONS).iterdir()] == ["old--one--20260101"]
 
 
+def test_nobody_submits_as_the_maintainers(proposal):
+    done, called = proposal(**{f"{SUBMISSIONS}/duelgym--taste--20260301/submission.json": "{}"})
+    assert done.returncode == 1 and "refused: the team duelgym is the maintainers'" in done.stderr and not called
+
+
 def test_a_removed_submission_is_refused(proposal):
     git(proposal.proposed, "rm", "-rq", SUBMISSIONS)
     done, called = proposal(**{f"{SUBMISSIONS}/{NAME}/submission.json": "{}"})

@@ -39,7 +39,9 @@ def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run = _action(actions, "run", "run the entries in isolation, and the trivial agents; repeated, it goes on", run_run)
     _add_runs(run)
     run.add_argument("--entry", action="append", default=[], metavar="NAME", help="only this one; repeat it for more")
-    _add_namespaces(run, "required")
+    _add_namespaces(
+        run, "required", " With 'wanted' an agent may be able to read salt and pool: to try it out, not to rank."
+    )
     close = _action(actions, "close", "score the ranked runs, publish board, logs, pool and salt", run_close)
     _add_runs(close)
     close.add_argument(
@@ -230,12 +232,12 @@ def _action(
     return parser
 
 
-def _add_namespaces(parser: argparse.ArgumentParser, default: str) -> None:
+def _add_namespaces(parser: argparse.ArgumentParser, default: str, more: str = "") -> None:
     parser.add_argument(
         "--namespaces",
         choices=("required", "wanted"),
         default=default,
-        help="whether to refuse where the kernel lends none to isolate agents in (default %(default)s)",
+        help=f"whether to refuse where the kernel lends none to isolate agents in (default %(default)s).{more}",
     )
 
 
