@@ -86,7 +86,12 @@ def start_on_ray(home, out):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment["PYTHONWARNINGS"] = "error"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=home, env=environment, text=True, **pipes)
+    return subprocess.Popen(command, cwd=home, env=environment, text=True, preexec_fn=heed_interrupts, **pipes)
+
+
+def heed_interrupts():
+    """Undo what a shell does to commands that it starts behind '&': they ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process):
@@ -112,11 +117,7 @@ def test_ray_leaves_the_logs_of_processes_though_it_is_interrupted_and_a_worker_
         while not (log.exists() and len(read_members(log).texts) >= 4):  # the header, then a member a batch
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.05)
-        for _ in range(4):  # an interrupt that meets Python in a finaliser is lost, and a user presses Ctrl-C again
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-                break
+        process.send_signal(signal.SIGINT)
         status, _, errors = finish(process)
     finally:
         process.kill()
