@@ -15,8 +15,8 @@ from duelgym_bench.leaderboard.code import sha256_of
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.folder import LOGS
 from duelgym_bench.leaderboard.new import Described, new
-from duelgym_bench.leaderboard.plans import public_plan, salt_hash
-from duelgym_bench.leaderboard.records import Round, RoundPool, write_record
+from duelgym_bench.leaderboard.plans import public_plan
+from duelgym_bench.leaderboard.records import Round, RoundPool, salt_hash, write_record
 from duelgym_bench.plan import save_plan
 from duelgym_bench.task import run_task
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from duelgym_bench.leaderboard.board import Board, Estimate, OnEnvironment, Row
-from duelgym_bench.leaderboard.plans import salt_hash
 from duelgym_bench.leaderboard.records import (
     Claims,
     Compute,
@@ -19,6 +18,7 @@ from duelgym_bench.leaderboard.records import (
     RoundPool,
     RunFiles,
     Submission,
+    salt_hash,
     write_record,
 )
 

@@ -21,8 +21,8 @@ from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.new import Described, new
 from duelgym_bench.leaderboard.opening import new_round, read_salt
-from duelgym_bench.leaderboard.plans import public_plan, ranked_plan, salt_hash
-from duelgym_bench.leaderboard.records import read_record, write_record
+from duelgym_bench.leaderboard.plans import public_plan, ranked_plan
+from duelgym_bench.leaderboard.records import read_record, salt_hash, write_record
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.rounds import close_round, run_round
 from duelgym_bench.plan import Task

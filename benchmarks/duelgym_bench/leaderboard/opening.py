@@ -15,8 +15,7 @@ from duelgym.pools import CandidatePool
 from duelgym_bench.leaderboard.check import read_round
 from duelgym_bench.leaderboard.decisions import decide
 from duelgym_bench.leaderboard.failures import Failure, refuse
-from duelgym_bench.leaderboard.plans import salt_hash
-from duelgym_bench.leaderboard.records import Round, RoundPool, refused_fields, write_record
+from duelgym_bench.leaderboard.records import Round, RoundPool, refused_fields, salt_hash, write_record
 from duelgym_bench.leaderboard.round_pool import record_round_pool
 
 IDS = ("LLMDuel-v0", "SyntheticDuel-v0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,6 @@ def ranked_plan(round: Round, env: str, agents: Mapping[str, Mapping[str, Any]],
     if env != ON_POOL:
         return _plan(round, env, {}, agents, salt=salt)
     return _plan(round, "PoolDuel-v0", {"pool": str(pool.resolve())}, agents, salt=salt)
-
-
-def salt_hash(salt: str) -> str:
-    """Return what a round publishes of its salt when it opens."""
-    return hashlib.sha256(salt.encode()).hexdigest()
 
 
 def _plan(

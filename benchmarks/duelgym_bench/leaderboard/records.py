@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -245,6 +246,11 @@ def refused_fields(where: str, record: type[object], error: ValidationError) -> 
     """Return a record's fields that are not what they must be, as a refusal."""
     schema = getattr(record, "__name__", "").lower()
     return RefusedError(*capped([_failure(where, schema, dict(each)) for each in error.errors(include_url=False)]))
+
+
+def salt_hash(salt: str) -> str:
+    """Return what a round publishes of its salt when it opens."""
+    return hashlib.sha256(salt.encode()).hexdigest()
 
 
 def today() -> str:

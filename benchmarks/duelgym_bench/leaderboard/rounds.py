@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from duelgym.pools import CandidatePool
-from duelgym_bench.assessment import Assessment
 from duelgym_bench.common import CommonLearner, tune_common_learner
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, Wanted
 from duelgym_bench.leaderboard.board import Board
-from duelgym_bench.leaderboard.check import Checked, check
+from duelgym_bench.leaderboard.check import Checked, assessment_of, check
 from duelgym_bench.leaderboard.decisions import check_decisions, decide
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.opening import check_private, opened_round
@@ -203,7 +202,7 @@ def _public_areas(checked: Checked) -> dict[str, list[float]]:
     """Return environment -> areas of a submission's public runs, one a seed."""
     areas = {}
     for env, plan in checked.plans.items():
-        assessment = Assessment(plan)
+        assessment = assessment_of(checked.round, env)
         curves = [assessment.curve(index, checked.directory(env, index).recommendations) for index in range(plan.seeds)]
         areas[env] = assessment.areas(curves).tolist()
     return areas

@@ -6,15 +6,14 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.decisions import DECISIONS, Decision, read_decisions
 from duelgym_bench.leaderboard.failures import Failure, RefusedError
-from duelgym_bench.leaderboard.records import SUBMISSION, Line, Round, Sha256, Submission, read_record
+from duelgym_bench.leaderboard.records import SUBMISSION, Line, Round, Sha256, Submission, read_record, salt_hash
+from duelgym_bench.leaderboard.status import REPLAYED, Status
 
-REPLAYED = "replayed.json"
-Status = Literal["verified", "replayed", "reported"]
 Record = TypeVar("Record")
 
 
@@ -114,8 +113,7 @@ class _Reading:
             self._refuse(where, f"is the round {of.name}", f"call it {of.name}.json")
         if (of.closed is None) != (of.salt is None):
             self._refuse(where, "has only one of closed and salt", "an open round has neither, a closed one both")
-        # As plans.salt_hash has it, without the agents that plans bring along.
-        if of.salt is not None and hashlib.sha256(of.salt.encode()).hexdigest() != of.salt_sha256:
+        if of.salt is not None and salt_hash(of.salt) != of.salt_sha256:
             self._refuse(where, "reveals a salt of another hash", "restore the salt that it opened with")
         return of
 

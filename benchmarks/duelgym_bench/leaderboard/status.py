@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from duelgym_bench.files import write_atomically
 from duelgym_bench.leaderboard.board import Board
-from duelgym_bench.leaderboard.check import Checked
 from duelgym_bench.leaderboard.records import Sha256, read_record
+
+if TYPE_CHECKING:
+    from duelgym_bench.leaderboard.check import Checked
 
 REPLAYED = "replayed.json"
 Status = Literal["reported", "replayed", "verified"]
