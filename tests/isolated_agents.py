@@ -121,9 +121,11 @@ class Hostile:
         os._exit(7)
 
     def many_threads(self):
-        for _ in range(100):
-            threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
-        time.sleep(30)
+        try:
+            for _ in range(100):
+                threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+        finally:
+            time.sleep(0.2)  # time enough to be seen, if the kernel let through one more than is allowed
 
     def busy_processes(self):
         for _ in range(2):

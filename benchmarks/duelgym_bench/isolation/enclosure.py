@@ -68,12 +68,12 @@ class Namespaces:
 
     def start(self, task: Mapping[str, Any], limits: Limits, wire: int, output: int) -> list[str]:
         """Enter the namespaces, and start process 1 and the agent's."""
-        namespaces.enter()
+        others = namespaces.enter()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             self.top = os.fork()
             if self.top == 0:
-                _be_first(task, limits, wire, output, theirs)
+                _be_first(task, limits, wire, output, theirs, others)
             theirs.close()
             refusal, descriptors, _, _ = socket.recv_fds(ours, 1 << 16, 1)
             if not descriptors:
@@ -107,7 +107,7 @@ class Group:
                 os.setsid()
                 linux.die_with_parent()
                 os.chdir(self.scratch)
-                _be_agent(task, limits, wire, output, theirs)
+                _be_agent(task, limits, wire, output, theirs, None)
             theirs.close()
             return _told_by_agent(ours)
 
@@ -130,7 +130,9 @@ class Group:
         return status
 
 
-def _be_first(task: Mapping[str, Any], limits: Limits, wire: int, output: int, told: socket.socket) -> NoReturn:
+def _be_first(
+    task: Mapping[str, Any], limits: Limits, wire: int, output: int, told: socket.socket, others: int
+) -> NoReturn:
     """Be process 1 of the namespaces: furnish them, start the agent's process, and end with it."""
     status = 1
     try:
@@ -145,7 +147,7 @@ def _be_first(task: Mapping[str, Any], limits: Limits, wire: int, output: int, t
         socket.send_fds(told, [b"."], [proc])
         agent = os.fork()
         if agent == 0:
-            _be_agent(task, limits, wire, output, told)
+            _be_agent(task, limits, wire, output, told, others)
         os.closerange(0, _LAST)
         while True:
             process, ended = os.wait()
@@ -156,7 +158,9 @@ def _be_first(task: Mapping[str, Any], limits: Limits, wire: int, output: int, t
         os._exit(status)
 
 
-def _be_agent(task: Mapping[str, Any], limits: Limits, wire: int, output: int, told: socket.socket) -> NoReturn:
+def _be_agent(
+    task: Mapping[str, Any], limits: Limits, wire: int, output: int, told: socket.socket, others: int | None
+) -> NoReturn:
     """Be the agent's process: give up what is left, and serve."""
     status = 1
     try:
@@ -166,7 +170,7 @@ def _be_agent(task: Mapping[str, Any], limits: Limits, wire: int, output: int, t
             told.send(b".")
         except OSError as error:
             told.send(linux.in_words(error).encode())
-        limit_this_process(limits, own_user=task["namespaces"])
+        limit_this_process(limits, others=others)
         wire, output = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, _WIRE + 1) for descriptor in (wire, output))
         os.dup2(wire, _WIRE, inheritable=False)
         for standard in (1, 2):

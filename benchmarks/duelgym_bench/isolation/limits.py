@@ -49,12 +49,13 @@ class Limits:
                 raise SpecificationError(f"limit {field.name} is {value!r}; it must be a number above 0")
 
 
-def limit_this_process(limits: Limits, *, own_user: bool) -> None:
+def limit_this_process(limits: Limits, *, others: int | None) -> None:
     """Set the limits that the kernel keeps for each process; they are inherited, and cannot be raised again.
 
     Args:
         limits: those to set.
-        own_user: whether no other process on this machine counts as this one's user's; else their number is no limit.
+        others: how many processes count as this one's user's apart from it and its descendants; None if that is not
+            known, and the number of processes cannot be limited.
     """
     kinds = [
         (resource.RLIMIT_DATA, limits.memory),
@@ -64,8 +65,8 @@ def limit_this_process(limits: Limits, *, own_user: bool) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ]
-    if own_user:
-        kinds.append((resource.RLIMIT_NPROC, limits.processes + 2))  # with those that started it
+    if others is not None:
+        kinds.append((resource.RLIMIT_NPROC, limits.processes + others))
     for kind, value in kinds:
         _, hard = resource.getrlimit(kind)
         value = int(value if hard == resource.RLIM_INFINITY else min(value, hard))

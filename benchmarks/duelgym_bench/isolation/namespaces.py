@@ -26,8 +26,12 @@ _ELSEWHERE = "/tmp"  # any directory that there is everywhere; the new root is p
 _SCRATCH_FILES = 4096
 
 
-def enter() -> None:
+def enter() -> int:
     """Give this process user, network and IPC namespaces of its own, and its next children a PID namespace.
+
+    Returns:
+        How many processes the kernel counts as the agent's user's before there is an agent: process 1, and this process
+        if it lends the user its own rights.
 
     Raises:
         OSError: if the kernel refuses.
@@ -53,6 +57,7 @@ def enter() -> None:
         _, status = os.waitpid(helper, 0)
     if status != 0:
         raise PermissionError("the users of a new namespace cannot be set")
+    return 2 if os.geteuid() == _INSIDE else 1
 
 
 def _map_user(process: int) -> None:
