@@ -58,7 +58,7 @@ def plot(shown: Picture, sheet: Sheet) -> Plot:
         x=shown.axis.places,
         curves={sheet.numbers[name]: curve for name, curve in shown.curves.items()},
     )
-    wide, narrow = (save(figure, "svg").decode() for figure in drawn)
+    wide, narrow = (save(figure, "svg", transparent=True).decode() for figure in drawn)
     return Plot(shown.heading, wide, narrow, read)
 
 

@@ -163,14 +163,17 @@ def draw(shown: Picture, sheet: Sheet, form: Form = "file") -> Figure:
     return figure
 
 
-def save(figure: Figure, file_format: Literal["svg", "png"]) -> bytes:
-    """Return the figure as bytes that depend on nothing but the figure (no date, no random identifiers)."""
+def save(figure: Figure, file_format: Literal["svg", "png"], *, transparent: bool = False) -> bytes:
+    """Return the figure as bytes that depend on nothing but the figure (no date, no random identifiers).
+
+    A file has a white ground, since its ink is dark wherever it is shown; the page, which sets colours, wants none.
+    """
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type") if file_format == "svg" else ("Software",))
     buffer = io.BytesIO()
     with styled(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(buffer, format=file_format, dpi=160, metadata=metadata, transparent=file_format == "svg")
+        figure.savefig(buffer, format=file_format, dpi=160, metadata=metadata, transparent=transparent)
     return buffer.getvalue()
 
 

@@ -64,17 +64,17 @@ def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Res
 
 
 def _plot(suite: SavedSuite, summaries: Mapping[str, Summary], baseline: str) -> Plot:
-    wide, narrow = (draw_suite(suite, summaries, baseline, "", form) for form in ("wide", "narrow"))
+    drawn = [draw_suite(suite, summaries, baseline, "", form) for form in ("wide", "narrow")]
     agents, values = suite_agents(summaries, baseline), varied_numbers(suite, summaries)
     places = agent_numbers(agents, baseline)
     read = None
     if values is not None:
         read = readout(
-            wide,
-            narrow,
+            *drawn,
             at=[f"{printable(suite.varies or '')} {value:g}" for value in values],
             x=np.array(values),
             curves={places[agent]: areas(summaries, agent) for agent in agents},
         )
     heading = f"{printable(suite.title)}: areas under win rate"
-    return Plot(heading, save(wide, "svg").decode(), save(narrow, "svg").decode(), read)
+    wide, narrow = (save(figure, "svg", transparent=True).decode() for figure in drawn)
+    return Plot(heading, wide, narrow, read)
