@@ -11,7 +11,7 @@ import pytest
 import duelgym
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.executors.work import Ended, work
-from duelgym_bench.leaderboard.code import sha256_of
+from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.folder import LOGS
 from duelgym_bench.leaderboard.new import Described, new

@@ -12,6 +12,7 @@ from duelgym.errors import DuelgymError
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
 from duelgym_bench.leaderboard.commands import add_parsers
+from duelgym_bench.leaderboard.failures import RefusedError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     try:
         return options.call(options, given)
+    except RefusedError as error:
+        for failure in error.failures:
+            print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
+        return 1
     except (DuelgymError, OSError) as error:
         print(f"duelgym-bench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
-"""Writing files so that a kill leaves the old content or the new, never half of either."""
+"""Files: written so that a kill leaves the old content or the new, never half of either; and their hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -25,3 +26,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError) and error.filename is None:  # writing, unlike opening, does not say where
             error.filename = str(path)
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from duelgym.errors import LogError
 from duelgym.rounds import read_members
-from duelgym_bench.files import write_atomically
+from duelgym_bench.files import sha256_of, write_atomically
 
 SCHEMA = 1
 
@@ -58,7 +57,7 @@ class RunDirectory:
         """Mark the run as finished and drop what only resuming needs, and what a kill left half written."""
         for torn in self.path.glob(".*.tmp"):
             torn.unlink()
-        hashes = {path.name: _sha256(path) for path in self.logs(tuning=tuning)}
+        hashes = {path.name: sha256_of(path) for path in self.logs(tuning=tuning)}
         write_atomically(self.done, json.dumps(hashes, indent=1) + "\n")
         self.state.unlink(missing_ok=True)
 
@@ -81,7 +80,7 @@ class RunDirectory:
         for path in self.logs(tuning=tuning):
             if not path.exists():
                 raise LogError(f"{path}: missing; delete {self.path} and run the same command again")
-            if hashes.get(path.name) != _sha256(path):
+            if hashes.get(path.name) != sha256_of(path):
                 raise LogError(
                     f"{path}: changed since the run finished (sha256 differs); delete {self.path} and run the same command again"
                 )
@@ -141,7 +140,3 @@ def _whole_numbers(record: object, name: str, other: str) -> tuple[int, tuple[in
     if any(type(value) is not int or abs(value) >= 2**63 for value in (record[name], *record[other])):
         raise TypeError
     return record[name], tuple(record[other])
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

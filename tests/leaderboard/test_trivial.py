@@ -9,6 +9,7 @@ from duelgym.agent import Contexts
 from duelgym.testing import check_agent
 from duelgym_agents.registry import make_agent
 from duelgym_bench.leaderboard import trivial
+from duelgym_bench.leaderboard.ranked_runs import TRIVIAL
 
 SIZES = {"prompt_dim": 4, "candidate_dim": 4, "n_candidates": 5, "batch_size": 3, "budget": 30, "seed": 1}
 TEXTS = (("aaa", "", "aaaa", "aa", "a"), ("b", "bb", "bb", "bb", ""), ("é", "c", "cccc", "ccc", "cc"))
@@ -85,7 +86,7 @@ def test_saved_and_copied_agents_go_on_alike(factory):
 
 
 def test_names_are_factories():
-    assert [make_agent(name, **SIZES).select_pairs(contexts(0)).shape for name in trivial.TRIVIAL] == [(3, 2)] * 4
+    assert [make_agent(name, **SIZES).select_pairs(contexts(0)).shape for name in TRIVIAL.values()] == [(3, 2)] * 4
 
 
 def test_an_unknown_setting_is_refused():

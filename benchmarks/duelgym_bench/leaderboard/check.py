@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from duelgym.errors import LogError, SpecificationError
 from duelgym_bench.assessment import Assessment
+from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.claims import claim_failures, claims_of
-from duelgym_bench.leaderboard.code import NAME_IT, code_failures, sha256_of
+from duelgym_bench.leaderboard.code import NAME_IT, code_failures
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.folder import LOGS, submission_files
 from duelgym_bench.leaderboard.logs import check_recommendations, failure_of, read_query_log

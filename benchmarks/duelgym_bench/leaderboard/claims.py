@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,25 +11,8 @@ from jaxtyping import Float64
 from duelgym_bench.assessment import Assessment
 from duelgym_bench.leaderboard.failures import Failure
 from duelgym_bench.leaderboard.records import SUBMISSION, Claims
-from duelgym_bench.plan import Plan
 
 TOLERANCE = 1e-9
-
-
-def run_scores(plan: Plan, seed_index: int, recommendations: Path) -> tuple[float, float]:
-    """Return the area of one run, and its win rate after the last label.
-
-    Args:
-        plan: of the run.
-        seed_index: of the run.
-        recommendations: its log.
-
-    Raises:
-        LogError: if the log is not one of the plan.
-    """
-    assessment = Assessment(plan)
-    curve = assessment.curve(seed_index, recommendations)
-    return float(assessment.areas([curve])[0]), float(curve[-1])
 
 
 def claims_of(assessment: Assessment, curves: Sequence[Float64[np.ndarray, " checkpoints"]]) -> Claims:

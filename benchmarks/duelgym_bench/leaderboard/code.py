@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from duelgym.errors import SpecificationError
 from duelgym_agents.registry import composition
+from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.records import SUBMISSION, Submission
 
@@ -19,12 +19,6 @@ NAME_IT = f"put what is there into {SUBMISSION}, or let 'duelgym-bench submissio
 Repeats = Literal["bitwise", "statistically"]
 NOT_BITWISE = {"duelgym_agents", "jax", "stable_baselines3", "tensorflow", "torch", "transformers"}
 """Packages with which another machine need not give the same bits."""
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def code_failures(files: Mapping[str, Path], submission: Submission) -> Iterator[Failure]:

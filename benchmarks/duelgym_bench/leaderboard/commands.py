@@ -15,7 +15,6 @@ from duelgym_bench.leaderboard.common_commands import (
     add_leaderboard,
     jobs_of,
     print_json,
-    refused,
 )
 from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
 from duelgym_bench.table import printable
@@ -53,8 +52,7 @@ def add_submission(
 
 
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
-    """Write a submission and say what comes next; return 1 if it is refused."""
-    from duelgym_bench.leaderboard.failures import RefusedError
+    """Write a submission and say what comes next."""
     from duelgym_bench.leaderboard.new import Described, new
     from duelgym_bench.leaderboard.records import today
 
@@ -69,17 +67,14 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
         accelerator=options.accelerator,
         repeats=options.repeats,
     )
-    try:
-        made = new(
-            options.leaderboard,
-            described,
-            options.runs,
-            agent=options.agent,
-            code=options.code,
-            round_name=options.round,
-        )
-    except RefusedError as error:
-        return refused(error)
+    made = new(
+        options.leaderboard,
+        described,
+        options.runs,
+        agent=options.agent,
+        code=options.code,
+        round_name=options.round,
+    )
     claims = {env: runs.claims for env, runs in made.submission.runs.items()}
     print(f"wrote {made.folder}")
     for env, claim in claims.items():
@@ -94,14 +89,14 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def run_check(options: argparse.Namespace, given: list[str]) -> int:
-    """Check a submission; return 1 if it is refused."""
+    """Check a submission."""
     from duelgym_bench.leaderboard.check import check
 
     return _judge(options, lambda: check(options.dir, options.leaderboard), "files, hashes, logs and claims agree")
 
 
 def run_replay(options: argparse.Namespace, given: list[str]) -> int:
-    """Replay a submission, and write that down where asked; return 1 if it is refused."""
+    """Replay a submission, and write that down where asked."""
     from duelgym_bench.leaderboard.replay import replay
     from duelgym_bench.leaderboard.status import record_replayed
 
@@ -117,7 +112,7 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
-    """Print what judging a submission finds; return 1 if it is refused."""
+    """Print what judging a submission finds; as JSON, a failure is printed and 1 returned."""
     from duelgym_bench.leaderboard.failures import RefusedError
     from duelgym_bench.leaderboard.status import status_of
 
@@ -126,7 +121,7 @@ def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: st
         status = status_of(checked, options.leaderboard)
     except RefusedError as error:
         if not options.json:
-            return refused(error)
+            raise
         print_json(options.dir, error.failures)
         return 1
     if options.json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from duelgym.errors import SpecificationError
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
-    from duelgym_bench.leaderboard.failures import Failure, RefusedError
+    from duelgym_bench.leaderboard.failures import Failure
 
 LEADERBOARD = Path("leaderboard")
 EXAMPLE = "duelgym-bench submission {} leaderboard/submissions/example-lab--double-thompson--20260301"
@@ -70,10 +69,3 @@ def print_json(folder: Path, failures: Sequence[Failure], status: str | None = N
     listed = [{part: printable(text) for part, text in vars(failure).items()} for failure in failures]
     name = printable(folder.absolute().name)
     print(json.dumps({"ok": not failures, "submission": name, "status": status, "failures": listed}, indent=1))
-
-
-def refused(error: RefusedError) -> int:
-    """Print what was found, a line each; return 1."""
-    for failure in error.failures:
-        print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
-    return 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duelgym
+from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.check import (
     WITHOUT_TEXTS,
     Checked,
@@ -21,7 +22,7 @@ from duelgym_bench.leaderboard.check import (
     run_directory,
 )
 from duelgym_bench.leaderboard.claims import claims_of
-from duelgym_bench.leaderboard.code import Repeats, copy_code, guessed_repeats, sha256_of
+from duelgym_bench.leaderboard.code import Repeats, copy_code, guessed_repeats
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record

@@ -13,7 +13,6 @@ from duelgym_bench.leaderboard.common_commands import (
     add_leaderboard,
     jobs_of,
     print_json,
-    refused,
 )
 
 
@@ -74,27 +73,23 @@ def add_site(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
-    """Open a round; return 1 if it is refused."""
-    from duelgym_bench.leaderboard.failures import RefusedError
+    """Open a round."""
     from duelgym_bench.leaderboard.opening import new_round
     from duelgym_bench.leaderboard.records import today
 
-    try:
-        made = new_round(
-            options.leaderboard,
-            options.name,
-            salt_file=options.salt,
-            pool=options.pool,
-            day=options.date or today(),
-            queries=options.queries,
-            batch=options.batch_size,
-            seeds=options.seeds,
-            prompts=options.prompts,
-            candidates=options.candidates,
-            jobs=jobs_of(options),
-        )
-    except RefusedError as error:
-        return refused(error)
+    made = new_round(
+        options.leaderboard,
+        options.name,
+        salt_file=options.salt,
+        pool=options.pool,
+        day=options.date or today(),
+        queries=options.queries,
+        batch=options.batch_size,
+        seeds=options.seeds,
+        prompts=options.prompts,
+        candidates=options.candidates,
+        jobs=jobs_of(options),
+    )
     print(f"round {made.name} is open: {options.leaderboard / 'rounds' / made.name}.json")
     print(f"  salt {options.salt}, to be kept secret; its sha256 is {made.salt_sha256}")
     print(f"  pool {options.pool}, likewise; its sha256 is {made.pool.sha256}")
@@ -102,32 +97,32 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def run_run(options: argparse.Namespace, given: list[str]) -> int:
-    """Run a round; return 1 if it or any run is refused."""
+    """Run a round.
+
+    Raises:
+        RefusedError: if it or any run is refused.
+    """
     from duelgym_bench.leaderboard.failures import RefusedError
     from duelgym_bench.leaderboard.rounds import run_round
 
-    try:
-        failures = run_round(
-            options.leaderboard,
-            options.name,
-            salt_file=options.salt,
-            pool=options.pool,
-            out=options.runs,
-            only=options.entry,
-            namespaces=options.namespaces,
-            jobs=jobs_of(options),
-        )
-        if failures:
-            raise RefusedError(*failures)
-    except RefusedError as error:
-        return refused(error)
+    failures = run_round(
+        options.leaderboard,
+        options.name,
+        salt_file=options.salt,
+        pool=options.pool,
+        out=options.runs,
+        only=options.entry,
+        namespaces=options.namespaces,
+        jobs=jobs_of(options),
+    )
+    if failures:
+        raise RefusedError(*failures)
     print(f"all runs are finished in {options.runs}; next: duelgym-bench round close {options.name} …")
     return 0
 
 
 def run_close(options: argparse.Namespace, given: list[str]) -> int:
-    """Close a round and print its ranking; return 1 if it is refused."""
-    from duelgym_bench.leaderboard.failures import RefusedError
+    """Close a round and print its ranking."""
     from duelgym_bench.leaderboard.records import today
     from duelgym_bench.leaderboard.rounds import close_round
     from duelgym_bench.table import Table, as_text, decimals
@@ -135,19 +130,16 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
     reasons = dict(text.partition("=")[::2] for text in options.leave_out)
     if not all(reasons.values()):
         raise SpecificationError("--leave-out needs a reason: NAME=REASON")
-    try:
-        board = close_round(
-            options.leaderboard,
-            options.name,
-            salt_file=options.salt,
-            pool=options.pool,
-            out=options.runs,
-            day=options.date or today(),
-            left_out=reasons,
-            jobs=jobs_of(options),
-        )
-    except RefusedError as error:
-        return refused(error)
+    board = close_round(
+        options.leaderboard,
+        options.name,
+        salt_file=options.salt,
+        pool=options.pool,
+        out=options.runs,
+        day=options.date or today(),
+        left_out=reasons,
+        jobs=jobs_of(options),
+    )
     rows = [
         (
             "" if row.rank is None else str(row.rank),
@@ -166,7 +158,7 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
-    """Run a submission again; return 1 if it is refused, fails or disagrees."""
+    """Run a submission again; as JSON, a failure is printed and 1 returned."""
     from duelgym_bench.isolation.launch import Isolation
     from duelgym_bench.leaderboard.check import check
     from duelgym_bench.leaderboard.failures import RefusedError
@@ -193,21 +185,17 @@ def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
             print_json(options.dir, (), status_of(checked, options.leaderboard))
     except RefusedError as error:
         if not options.json:
-            return refused(error)
+            raise
         print_json(options.dir, error.failures)
         return 1
     return 0
 
 
 def run_site(options: argparse.Namespace, given: list[str]) -> int:
-    """Write the page; return 1 if a file is refused."""
-    from duelgym_bench.leaderboard.failures import RefusedError
+    """Write the page."""
     from duelgym_bench.leaderboard.site import write_site
 
-    try:
-        print(f"page: {write_site(options.leaderboard)}")
-    except RefusedError as error:
-        return refused(error)
+    print(f"page: {write_site(options.leaderboard)}")
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.decisions import DECISIONS, Decision, read_decisions
 from duelgym_bench.leaderboard.failures import Failure, RefusedError
@@ -128,7 +128,7 @@ class _Reading:
             return None
         for what in _misfits(board, of):
             self._refuse(where, what, "write the board again")
-        return Closed(of, board, self._sha256(where))
+        return Closed(of, board, sha256_of(self.root / where))
 
     def _submission(self, path: Path, replayed: Mapping[str, str], closed: Sequence[Closed]) -> Submitted | None:
         where = f"submissions/{path.name}"
@@ -137,7 +137,7 @@ class _Reading:
             return None
         if path.name != record.name:
             self._refuse(where, f"is the submission {record.name}", "name the folder after it")
-        digest = self._sha256(f"{where}/{SUBMISSION}")
+        digest = sha256_of(path / SUBMISSION)
         ranked = {row.submission for each in closed for row in each.board.rows if row.name == record.name}
         if ranked - {digest}:
             self._refuse(f"{where}/{SUBMISSION}", "has changed since it was ranked", "restore it, and submit anew")
@@ -154,9 +154,6 @@ class _Reading:
         except RefusedError as error:
             self.failures += error.failures
             return ()
-
-    def _sha256(self, where: str) -> str:
-        return hashlib.sha256((self.root / where).read_bytes()).hexdigest()
 
     def _record(self, where: str, record: type[Record]) -> Record | None:
         try:

@@ -18,7 +18,7 @@ from jaxtyping import Int8, Int64
 from duelgym.agent import Agent, Contexts
 from duelgym_agents.registry import make_agent
 
-__all__ = ["TRIVIAL", "TopTwo", "first_two", "longest_two", "same_pair", "uniform_pairs"]
+__all__ = ["TopTwo", "first_two", "longest_two", "same_pair", "uniform_pairs"]
 
 
 class TopTwo:
@@ -103,10 +103,6 @@ def longest_two(**sizes: Any) -> Agent:
         sizes: as for :func:`uniform_pairs`.
     """
     return TopTwo(uniform_pairs(**sizes), _longest_first, needs_texts=True)
-
-
-TRIVIAL = tuple(f"{__name__}:{factory.__name__}" for factory in (uniform_pairs, first_two, same_pair, longest_two))
-"""The names of all four for plans and command lines; the last one cannot run where there are no texts."""
 
 
 def _positions(contexts: Contexts) -> Int64[np.ndarray, "batch n_candidates"]:
