@@ -11,6 +11,7 @@ from pathlib import Path
 from duelgym.errors import DuelgymError
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
+from duelgym_bench.jobs import add_jobs, check_jobs
 from duelgym_bench.leaderboard.commands import add_parsers
 from duelgym_bench.leaderboard.failures import RefusedError
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))  # agents are named as package.module:factory, relative to where one stands
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     try:
+        check_jobs(options)
         return options.call(options, given)
     except RefusedError as error:
         for failure in error.failures:
@@ -70,13 +72,6 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out the passive baseline's replica, which checks the ratio measure",
     )
     run.add_argument(
-        "--executor",
-        choices=("processes", "ray"),
-        default="processes",
-        help="where runs go on: processes of this machine (default), or the Ray cluster that RAY_ADDRESS names, or else one of "
-        "this machine; needs duelgym-bench[ray], and --out on a file system that all nodes share; --jobs runs at once",
-    )
-    run.add_argument(
         "--plan", action="store_true", help="only print what would run and how long it should take; write nothing"
     )
     run.add_argument(
@@ -114,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: duelgym-bench report runs/first",
     )
     report.add_argument("dir", type=Path, metavar="DIR", help="directory of the runs")
-    _add_jobs(report)
+    add_jobs(report)
     report.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     report.add_argument("--all", action="store_true", help="print all tables of the page, not the main ones alone")
     report.add_argument(
@@ -143,12 +138,13 @@ def _add_plan(parser: argparse.ArgumentParser, *, seeds: int, alone: bool) -> No
     )
     parser.add_argument("--batch-size", type=int, metavar="B", help=f"queries between updates (default {BATCH})")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of the runs")
-    _add_jobs(parser)
-
-
-def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    add_jobs(parser)
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+        "--executor",
+        choices=("processes", "ray"),
+        default="processes",
+        help="where runs go on: processes of this machine (default), or the Ray cluster that RAY_ADDRESS names, or else one of "
+        "this machine; needs duelgym-bench[ray], and --out on a file system that all nodes share; --jobs runs at once",
     )
 
 

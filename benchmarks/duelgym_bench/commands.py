@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.tracking import check_trackers
     from duelgym_bench.tuned import read_settings
 
-    jobs, track = _jobs(options), _names(options.track)
+    track = _names(options.track)
     check_trackers(track)
     executor_named(options.executor)  # refuses what is not installed
     settings = None if options.settings is None else read_settings(options.settings)
@@ -59,26 +59,29 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     plans = {out: joined_plan(plan, out) for out, plan in plans.items()}
     if options.suite is not None and not options.plan:
         save_suite(suite, options.out)
-    _tell(plans, jobs=jobs)
+    _tell(plans, jobs=options.jobs)
     if options.plan:
         return 0
-    done = [_carry_out(plan, out, jobs=jobs, executor=options.executor, track=track) for out, plan in plans.items()]
+    done = [
+        _carry_out(plan, out, jobs=options.jobs, executor=options.executor, track=track) for out, plan in plans.items()
+    ]
     print(f"report: duelgym-bench report {options.out}")
     return 0 if all(done) else 1
 
 
 def tune(options: argparse.Namespace, given: list[str]) -> int:
     """Choose settings, write them down and print what was tried; return 0."""
+    from duelgym_bench.executors import executor_named
     from duelgym_bench.plan import save_plan
     from duelgym_bench.task import limit_threads
     from duelgym_bench.tune import tune, tuning_plan
     from duelgym_bench.tuned import TUNED, tuned_text, write_tuned
 
-    jobs = _jobs(options)
+    executor_named(options.executor)  # refuses what is not installed
     limit_threads()
     plan = tuning_plan(_plan(options, given, seeds=TUNE_SEEDS), options.configurations, options.out)
     plan = save_plan(plan, options.out)
-    agents = tune(plan, options.out, jobs=jobs)
+    agents = tune(plan, options.out, jobs=options.jobs, executor=options.executor)
     result = options.result or options.out / TUNED
     write_tuned(plan, agents, result)
     print(tuned_text(plan, agents))
@@ -175,12 +178,6 @@ def _command(given: list[str]) -> str:
     return shlex.join(["duelgym-bench", *given])
 
 
-def _jobs(options: argparse.Namespace) -> int:
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
-    return int(options.jobs)
-
-
 def report(options: argparse.Namespace, given: list[str]) -> int:
     """Score the runs of a directory or of a suite's, write the reports and print their tables; return 0."""
     from duelgym_bench.curves_summary import summarise
@@ -194,14 +191,14 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.suite_report import suite_tables
     from duelgym_bench.table import as_markdown, as_text, printable
 
-    jobs, against = _jobs(options), _names(options.against)
+    against = _names(options.against)
     suite = saved_suite(options.dir)
     baseline = () if options.baseline is None else (options.baseline,)
     for directory in suite.directories.values():
         check_against((*baseline, *against), load_plan(directory).agents)  # before an hour of scoring
     summaries, pages = {}, []
     for name, directory in suite.directories.items():
-        results = score(directory, jobs=jobs)
+        results = score(directory, jobs=options.jobs)
         results = replace(results, baseline=options.baseline or results.baseline)
         summaries[name] = summary = summarise(results, against=against)
         pages.append(write_report(results, directory, summary).page)

@@ -14,6 +14,7 @@ makes one experiment of each value of an argument, and ``[[experiment]]`` change
     values = [2, 8, 32, 128]
 
 ``argument`` is one of the environment's, ``batch`` or ``queries``. An experiment has a name, by which its directory goes.
+The path of a ``pool`` begins at the directory of the suite's file.
 """
 
 from __future__ import annotations
@@ -91,11 +92,16 @@ def load_suite(name: str) -> Suite:
         table = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecificationError(f"suite {name}: not TOML: {error}") from None
-    return suite_of(table, path.stem)
+    return suite_of(table, path.stem, path.parent)
 
 
-def suite_of(table: Mapping[str, Any], name: str) -> Suite:
+def suite_of(table: Mapping[str, Any], name: str, directory: Path = Path()) -> Suite:
     """Return the suite that a table of a TOML file describes.
+
+    Args:
+        table: what the file holds.
+        name: of the suite.
+        directory: of the file.
 
     Raises:
         SpecificationError: naming what is unknown, missing or not of its kind.
@@ -117,6 +123,8 @@ def suite_of(table: Mapping[str, Any], name: str) -> Suite:
         own = _checked(part, at, {**_KEYS, "name": str}, required=("name",))
         joined = _DEFAULTS | common | own
         joined["env_kwargs"] = {**common.get("env_kwargs", {}), **own.get("env_kwargs", {})}
+        if isinstance(pool := joined["env_kwargs"].get("pool"), str):
+            joined["env_kwargs"]["pool"] = str((directory / pool).resolve())
         label = joined.pop("name")
         if not _NAME.fullmatch(label) or ".." in label:
             raise SpecificationError(

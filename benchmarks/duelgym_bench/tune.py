@@ -113,7 +113,7 @@ def tuning_plan(asked: Plan, configurations: int, out: Path) -> Plan:
     return plan
 
 
-def tune(plan: Plan, out: Path, *, jobs: int) -> tuple[TunedAgent, ...]:
+def tune(plan: Plan, out: Path, *, jobs: int, executor: str = "processes") -> tuple[TunedAgent, ...]:
     """Run what is not finished of a tuning plan, and score every configuration of every agent.
 
     A configuration with which the agent fails on any seed has had its try, and cannot be chosen.
@@ -121,12 +121,13 @@ def tune(plan: Plan, out: Path, *, jobs: int) -> tuple[TunedAgent, ...]:
     Args:
         plan: as :func:`tuning_plan` makes it.
         out: directory of the runs.
-        jobs: number of processes.
+        jobs: number of runs that go on at once.
+        executor: as for :func:`~duelgym_bench.executor.run_tasks`.
 
     Raises:
         LogError: if anything but an agent fails, a log has changed, or all configurations of an agent fail.
     """
-    failures = {failure.task: failure for failure in run_tasks(plan, out, None, jobs=jobs)}
+    failures = {failure.task: failure for failure in run_tasks(plan, out, None, jobs=jobs, executor=executor)}
     for failure in failures.values():
         if not failure.by_agent:
             raise LogError(f"{failure.task.name}: {failure.reason}; the same command tries again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +104,16 @@ def test_unknown_suites_and_files_that_are_no_toml_are_refused(tmp_path):
     (tmp_path / "mine.toml").write_text("title = ")
     with pytest.raises(SpecificationError, match="mine.toml: not TOML"):
         load_suite(str(tmp_path / "mine.toml"))
+
+
+def test_a_pool_s_path_begins_at_the_file(tmp_path, monkeypatch):
+    (tmp_path / "suites").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given, meant in (("../pools/mine", tmp_path / "pools" / "mine"), ("/pools/mine", Path("/pools/mine"))):
+        text = f'env = "PoolDuel-v0"\nenv_kwargs = {{ pool = "{given}" }}\nagents = ["infomax+point"]\nqueries = 32\nseeds = 1\n'
+        (tmp_path / "suites" / "mine.toml").write_text(text)
+        (experiment,) = load_suite("suites/mine.toml").experiments
+        assert experiment.plan.env_kwargs == {"pool": str(meant)}
 
 
 def test_a_directory_holds_one_suite(tmp_path):

@@ -241,6 +241,7 @@ def test_a_result_is_a_settings_file_that_fits_its_environment(finished):
         (["--seeds", "0"], "seeds is 0"),
         (["--queries", "100"], "not a multiple of the batch size"),
         (["--jobs", "0"], "--jobs is 0"),
+        (["--executor", "ray"], "pip install 'duelgym-bench[ray]'"),
         (["--agents", "infomax+nothing"], "no reward model is called 'nothing'"),
         (["--agents", "passive+point,passive+point"], "named twice"),
         (["--agents", "passive+point@1"], "no reward model is called 'point@1'"),
@@ -251,7 +252,8 @@ def test_a_result_is_a_settings_file_that_fits_its_environment(finished):
     ],
     ids=str,
 )
-def test_what_cannot_be_tuned_is_refused_before_anything_is_written(tmp_path, capsys, change, words):
+def test_what_cannot_be_tuned_is_refused_before_anything_is_written(tmp_path, capsys, monkeypatch, change, words):
+    monkeypatch.setitem(sys.modules, "ray", None)
     assert _tune(tmp_path / "out", *change) == 1
     error = capsys.readouterr().err
     assert words in error and len(error.strip().splitlines()) == 1

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duelgym_bench.jobs import add_jobs
 from duelgym_bench.leaderboard.common_commands import (
     EXAMPLE,
     add_action,
-    add_jobs,
     add_leaderboard,
-    jobs_of,
     print_json,
 )
 from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
@@ -100,10 +99,8 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.leaderboard.replay import replay
     from duelgym_bench.leaderboard.status import record_replayed
 
-    jobs = jobs_of(options)
-
     def judged() -> Checked:
-        checked = replay(options.dir, options.leaderboard, jobs=jobs)
+        checked = replay(options.dir, options.leaderboard, jobs=options.jobs)
         if options.record:
             record_replayed(checked, options.leaderboard)
         return checked

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duelgym.errors import SpecificationError
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
@@ -44,24 +42,6 @@ def add_leaderboard(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder with rounds and submissions (default: %(default)s)",
     )
-
-
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """Add ``--jobs``."""
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
-    )
-
-
-def jobs_of(options: argparse.Namespace) -> int:
-    """Return ``--jobs``.
-
-    Raises:
-        SpecificationError: if it is not a positive number.
-    """
-    if options.jobs < 1:
-        raise SpecificationError(f"--jobs is {options.jobs}; it must be at least 1")
-    return int(options.jobs)
 
 
 def print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:

@@ -7,11 +7,10 @@ import tempfile
 from pathlib import Path
 
 from duelgym.errors import SpecificationError
+from duelgym_bench.jobs import add_jobs
 from duelgym_bench.leaderboard.common_commands import (
     add_action,
-    add_jobs,
     add_leaderboard,
-    jobs_of,
     print_json,
 )
 
@@ -88,7 +87,7 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
         seeds=options.seeds,
         prompts=options.prompts,
         candidates=options.candidates,
-        jobs=jobs_of(options),
+        jobs=options.jobs,
     )
     print(f"round {made.name} is open: {options.leaderboard / 'rounds' / made.name}.json")
     print(f"  salt {options.salt}, to be kept secret; its sha256 is {made.salt_sha256}")
@@ -113,7 +112,7 @@ def run_run(options: argparse.Namespace, given: list[str]) -> int:
         out=options.runs,
         only=options.entry,
         namespaces=options.namespaces,
-        jobs=jobs_of(options),
+        jobs=options.jobs,
     )
     if failures:
         raise RefusedError(*failures)
@@ -138,7 +137,7 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
         out=options.runs,
         day=options.date or today(),
         left_out=reasons,
-        jobs=jobs_of(options),
+        jobs=options.jobs,
     )
     rows = [
         (
@@ -174,7 +173,7 @@ def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
                 checked.folder,
                 seeds=options.seeds,
                 scratch=Path(scratch),
-                jobs=jobs_of(options),
+                jobs=options.jobs,
                 isolation=Isolation(readable=tuple(options.readable), namespaces=options.namespaces),
             )
         if not options.json:
