@@ -209,8 +209,9 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
         print(
             f"{printable(suite.title)}  ({results.tuned_mark})\n{printable(suite.about)}\n{intervals_note(summary)}\n"
         )
-        pages.extend(write_suite(suite, summaries, results, options.dir))
-        for table in suite_tables(summaries, results.baseline, suite.varies):
+        found = suite_tables(summaries, results.baseline, suite.varies)
+        pages.extend(write_suite(suite, summaries, results, found, options.dir))
+        for table in found:
             print(as_markdown(table) if options.markdown else as_text(table))
     print("", *(f"report: {page}" for page in pages), sep="\n")
     return 0

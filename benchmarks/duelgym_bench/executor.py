@@ -8,14 +8,13 @@ from pathlib import Path
 from duelgym.errors import LogError
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.executors import executor_named
-from duelgym_bench.executors.processes import workers
 from duelgym_bench.executors.work import Advanced, Failure, Job
 from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.plan import Plan
 from duelgym_bench.progress import Progress
 from duelgym_bench.run_directory import RunDirectory
 
-__all__ = ["Failure", "run_tasks", "workers"]
+__all__ = ["Failure", "run_tasks"]
 
 
 def run_tasks(

@@ -20,7 +20,7 @@ from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
 from duelgym_agents.registry import composition
 from duelgym_bench.duels import Duel, duels_of
-from duelgym_bench.executor import workers
+from duelgym_bench.executors.processes import workers
 from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
 from duelgym_bench.run_directory import RunDirectory, read_recommendations

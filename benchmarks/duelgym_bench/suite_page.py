@@ -13,38 +13,43 @@ from duelgym_bench.page import document, provenance, table_section, tuned_mark
 from duelgym_bench.page_pictures import Plot, figures, readout, switches
 from duelgym_bench.plots import Sheet, agent_numbers, agent_styles, intervals_note, save
 from duelgym_bench.suite_plots import areas, draw_suite, suite_agents, varied_numbers
-from duelgym_bench.suite_report import suite_tables
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from duelgym_bench.curves import Summary
     from duelgym_bench.scored import Results
     from duelgym_bench.suite import SavedSuite
+    from duelgym_bench.table import Table
 
 
-def write_suite(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, out: Path) -> tuple[Path, ...]:
+def write_suite(
+    suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, tables: Sequence[Table], out: Path
+) -> tuple[Path, ...]:
     """Write ``suite.html`` and the picture (``suite.svg``, ``suite.png``) into ``out``, each atomically; return their paths.
 
     Args:
         suite: title, what it asks, and values.
         summaries: experiment -> its numbers, at least two.
         results: of the last experiment; all have its baseline, command and versions.
+        tables: what :func:`~duelgym_bench.suite_report.suite_tables` makes of them.
         out: the suite's directory.
     """
     last = list(summaries.values())[-1]
     caption = f"{results.tuned_mark.capitalize()}. {intervals_note(last)}"
     drawn = draw_suite(suite, summaries, results.baseline, caption)
     written = tuple(out / f"suite.{kind}" for kind in ("html", "svg", "png"))
-    write_atomically(written[0], suite_page(suite, summaries, results, caption))
+    write_atomically(written[0], suite_page(suite, summaries, results, tables, caption))
     write_atomically(written[1], save(drawn, "svg"))
     write_atomically(written[2], save(drawn, "png"))
     return written
 
 
-def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, caption: str) -> str:
+def suite_page(
+    suite: SavedSuite, summaries: Mapping[str, Summary], results: Results, tables: Sequence[Table], caption: str
+) -> str:
     """Return the page; for the arguments see :func:`write_suite`."""
     agents = suite_agents(summaries, results.baseline)
     buttons = switches(Sheet(suite.title, agent_styles(agents, results.baseline)), agents)
@@ -57,7 +62,7 @@ def suite_page(suite: SavedSuite, summaries: Mapping[str, Summary], results: Res
         tuned_mark(results),
         f"<p>{escape(printable(suite.about))}</p>" if suite.about else "",
         f"<section>{buttons}\n{figures([_plot(suite, summaries, results.baseline)], caption)}</section>",
-        *map(table_section, suite_tables(summaries, results.baseline, suite.varies)),
+        *map(table_section, tables),
         f"<h2>Experiments</h2>\n<p>Each has a page of its own.</p>\n<ul>{links}</ul>",
         provenance(results.command, results.versions),
     )

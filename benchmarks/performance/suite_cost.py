@@ -27,7 +27,7 @@ from duelgym.errors import DuelgymError, LogError, SpecificationError
 from duelgym_agents.registry import composition
 from duelgym_agents.reward_models import NetworkSettings
 from duelgym_bench.common import SETTINGS
-from duelgym_bench.executor import workers
+from duelgym_bench.executors.processes import workers
 from duelgym_bench.plan import PLAN, Plan, Task, load_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import PARTS

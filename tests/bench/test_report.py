@@ -20,6 +20,7 @@ from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import tables
 from duelgym_bench.suite import SavedSuite
 from duelgym_bench.suite_page import suite_page
+from duelgym_bench.suite_report import suite_tables
 
 
 class Tags(HTMLParser):
@@ -91,7 +92,9 @@ def test_a_suite_of_hostile_names_is_plain_text_and_links_to_its_experiments():
     summary = summarise(hostile(), n_resamples=20)
     names = {"a=1": 1, "b+c": 2, f"javascript:{HOSTILE}": 3}
     suite = SavedSuite(f"title {HOSTILE}", f"about {HOSTILE}", f"</script>{HOSTILE}", names, {})
-    page = suite_page(suite, dict.fromkeys(names, summary), hostile(), "caption")
+    summaries = dict.fromkeys(names, summary)
+    found = suite_tables(summaries, hostile().baseline, suite.varies)
+    page = suite_page(suite, summaries, hostile(), found, "caption")
     tags = Tags()
     tags.feed(page)
     assert tags.tags.count("script") == 2 and "b" not in tags.tags

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from duelgym.errors import LogError
 from duelgym.rounds import read_queries
 from duelgym.rounds.replay import replayed
-from duelgym_bench.executor import workers
+from duelgym_bench.executors.processes import workers
 from duelgym_bench.leaderboard.check import Checked, check
 from duelgym_bench.leaderboard.failures import Failure, refuse
 from duelgym_bench.leaderboard.logs import failure_of
