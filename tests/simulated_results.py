@@ -50,8 +50,8 @@ def simulated(n_seeds: int = 4, n_prompts: int = 30) -> Results:
                 )
             )
 
-    def policy(height: float) -> dict[str, np.ndarray]:
-        return {fold: np.full(n_prompts, height) for fold in folds}
+    def policy(height: float) -> list[np.ndarray]:
+        return [np.full(n_prompts, height) for _ in folds]
 
     references = References(
         policies={"uniform": policy(0.5), "longest answer": policy(0.68)},
@@ -91,6 +91,6 @@ def hostile() -> Results:
         counters={"self_duels": 0, "repeated_pairs": 3},
         seconds={"select": 0.1, "learn": 0.1},
     )
-    references = References({"uni|form": {"seed 0": np.full(3, 0.5)}}, None, {"seed 0": np.full(3, 0.9)}, None, "", 0.1)
+    references = References({"uni|form": [np.full(3, 0.5)]}, None, [np.full(3, 0.9)], None, "", 0.1)
     title = "<b>$x_1$</b> \x1b[31m\N{CJK UNIFIED IDEOGRAPH-6F22} & co"
     return Results(title, f"run '{HOSTILE}'", {}, {"x": f"</pre>{HOSTILE}"}, (HOSTILE,), HOSTILE, (run,), references)

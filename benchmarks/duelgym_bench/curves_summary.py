@@ -123,10 +123,10 @@ def table_columns(checkpoints: Int64[np.ndarray, " checkpoints"]) -> tuple[int, 
 
 
 def _policy_mean(
-    wins: Mapping[str, Float64[np.ndarray, " prompts"]], runs: Sequence[RunScores], resamples: Resamples
+    wins: Sequence[Float64[np.ndarray, " prompts"]], runs: Sequence[RunScores], resamples: Resamples
 ) -> Mean:
     """Return the mean win rate of a policy that asks nothing, on the seeds and prompts of ``runs``."""
-    each = Mean.over_prompts([wins[run.prompt_group][None] for run in runs], resamples)
+    each = Mean.over_prompts([wins[run.seed_index][None] for run in runs], resamples)
     return each.formula(lambda rows: rows[:, 0])
 
 

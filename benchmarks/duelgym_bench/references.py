@@ -30,12 +30,10 @@ class SeedReferences:
     """The references of one seed.
 
     Attributes:
-        group: prompt group.
         values: ``"win"``, ``"regret"`` and, where the pool has one, ``"reference"`` -> policy -> value per prompt.
         bits_per_label: mean over 512 random pairs.
     """
 
-    group: str
     values: Mapping[str, Mapping[str, PerPrompt]]
     bits_per_label: float
 
@@ -84,7 +82,7 @@ def seed_references(plan: Plan, seed_index: int) -> SeedReferences:
         metric: {"uniform": table.mean(axis=1)} | {name: table[every, chosen] for name, chosen in choices.items()}
         for metric, table in tables.items()
     }
-    return SeedReferences(prompt_group(plan, seed_index), values, _bits(session.ask(512), seed_index))
+    return SeedReferences(values, _bits(session.ask(512), seed_index))
 
 
 def rater_blind_choice(held_out: Judged, raters: AttributeRaters, seed_index: int) -> Int64[np.ndarray, " prompts"]:
@@ -104,25 +102,17 @@ def rater_blind_choice(held_out: Judged, raters: AttributeRaters, seed_index: in
 
 
 def merged(plan: Plan, seeds: Sequence[SeedReferences]) -> References:
-    """Return the references of all seeds, as means over the seeds of each prompt group.
+    """Return the references of all seeds, given in the order of their indices.
 
-    Seeds of one fold share prompts, but not the order of candidates, nor always which are shown or who judges them.
+    Seeds of one fold share prompts, but not the order of candidates, nor always which are shown or who judges them: each
+    has values of its own.
     """
-    groups = sorted({seed.group for seed in seeds})
 
-    def of_metric(metric: str) -> dict[str, dict[str, PerPrompt]]:
-        names = seeds[0].values[metric]
-        return {
-            name: {
-                group: np.mean([seed.values[metric][name] for seed in seeds if seed.group == group], axis=0)
-                for group in groups
-            }
-            for name in names
-        }
+    def of_metric(metric: str) -> dict[str, tuple[PerPrompt, ...]]:
+        return {name: tuple(seed.values[metric][name] for seed in seeds) for name in seeds[0].values[metric]}
 
     wins = of_metric("win")
     oracle, supervised = wins.pop(ORACLE), wins.pop(SUPERVISED)
-    regrets = of_metric("regret")
     return References(
         policies=wins,
         policies_reference=of_metric("reference") if "reference" in seeds[0].values else None,
@@ -130,7 +120,7 @@ def merged(plan: Plan, seeds: Sequence[SeedReferences]) -> References:
         supervised=supervised,
         supervised_label=supervised_label(plan),
         bits_per_label=float(np.mean([seed.bits_per_label for seed in seeds])),
-        regrets={name: float(np.mean([np.mean(regrets[name][seed.group]) for seed in seeds])) for name in regrets},
+        regrets={name: float(np.mean([values.mean() for values in of])) for name, of in of_metric("regret").items()},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from duelgym_bench.duels import Duel
 
@@ -65,23 +65,23 @@ class RunScores:
 
 @dataclass(frozen=True)
 class References:
-    """What stands beside every curve: policies that ask nothing, and ceilings; win rates per prompt of each group.
+    """What stands beside every curve: policies that ask nothing, and ceilings; win rates per prompt, one array a seed index.
 
     Attributes:
-        policies: zero-query policy (``"uniform"``, ``"constant index"``, ...) -> prompt group -> win per prompt.
+        policies: zero-query policy (``"uniform"``, ``"constant index"``, ...) -> win per prompt of every seed.
         policies_reference: the same against the pool's reference response, where it has one; the oracle and the
             supervised reference may be among them.
-        oracle: prompt group -> win of the best candidate.
-        supervised: prompt group -> win of the supervised reference, which saw all learning utilities.
+        oracle: win of the best candidate.
+        supervised: win of the supervised reference, which saw all learning utilities.
         supervised_label: what the supervised reference is.
         bits_per_label: mean bits, in [0, 1], that the label of a random pair can carry at most.
         regrets: name -> mean regret, in win probability, of a query whose two responses are that policy's choice.
     """
 
-    policies: Mapping[str, Mapping[str, Float64[np.ndarray, " prompts"]]]
-    policies_reference: Mapping[str, Mapping[str, Float64[np.ndarray, " prompts"]]] | None
-    oracle: Mapping[str, Float64[np.ndarray, " prompts"]]
-    supervised: Mapping[str, Float64[np.ndarray, " prompts"]] | None
+    policies: Mapping[str, Sequence[Float64[np.ndarray, " prompts"]]]
+    policies_reference: Mapping[str, Sequence[Float64[np.ndarray, " prompts"]]] | None
+    oracle: Sequence[Float64[np.ndarray, " prompts"]]
+    supervised: Sequence[Float64[np.ndarray, " prompts"]] | None
     supervised_label: str
     bits_per_label: float
     regrets: Mapping[str, float] = field(default_factory=dict)

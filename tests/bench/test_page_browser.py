@@ -17,6 +17,7 @@ from duelgym_bench.duels import Duel, Response
 from duelgym_bench.report import write_report
 from duelgym_bench.suite import SavedSuite
 from duelgym_bench.suite_page import suite_page
+from duelgym_bench.suite_report import suite_tables
 from duelgym_bench.table import with_interval
 
 AGENTS = ["passive", "boltzmann", "thompson", "passive-ensemble", "my.agent:build"]
@@ -142,12 +143,14 @@ def summary():
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory, summary):
     """What one Chromium saw and said of all the pages."""
-    browser, folder = chromium(), tmp_path_factory.mktemp("pages")
+    folder = tmp_path_factory.mktemp("pages")
     results = with_duels(simulated())
     write_report(results, folder / "report", summary)
     write_report(with_duels(hostile()), folder / "hostile", summarise(hostile(), n_resamples=20))
     suite = SavedSuite("a suite", "", "dimension", {"d=2": 2, "d=64": 64}, {})
-    (folder / "suite.html").write_text(suite_page(suite, dict.fromkeys(suite.values, summary), results, "caption"))
+    summaries = dict.fromkeys(suite.values, summary)
+    found = suite_tables(summaries, results.baseline, suite.varies)
+    (folder / "suite.html").write_text(suite_page(suite, summaries, results, found, "caption"))
     frames = "".join(
         f'<iframe id="{name}" src="{path}" style="width:{width}px;height:900px;border:0"'
         f"{' sandbox=allow-same-origin' * (name == 'plain')}></iframe>"
@@ -157,7 +160,7 @@ def seen(tmp_path_factory, summary):
     (folder / "outer.html").write_text(outer)
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files"]
     options += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=20000"]
-    command = [browser, *options, "--dump-dom", (folder / "outer.html").as_uri()]
+    command = [chromium(), *options, "--dump-dom", (folder / "outer.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     found = re.search(r'<pre id="results">(.+?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-3000:]

@@ -86,8 +86,8 @@ def test_scoring_brings_the_duels_of_the_first_seed(finished):
 def test_a_learner_beats_uniform_choice_and_the_supervised_reference_beats_it(results):
     """Learns: by more than .1 over the .5 of a uniform choice, on a linear utility with 160 labels."""
     final = np.mean([run.win[-1].mean() for run in results.runs])
-    supervised = np.mean([wins.mean() for wins in results.references.supervised.values()])
-    oracle = np.mean([wins.mean() for wins in results.references.oracle.values()])
+    supervised = np.mean([wins.mean() for wins in results.references.supervised])
+    oracle = np.mean([wins.mean() for wins in results.references.oracle])
     assert 0.6 < final < supervised <= oracle
 
 
