@@ -49,10 +49,10 @@ def power_law(
         The fit; None where fewer than three checkpoints are left, or the data do not rise.
     """
     weights = area_weights(checkpoints)
-    kept = weights > 0
+    kept = (weights > 0) & (checkpoints > 0)
     if kept.sum() < 3:
         return None
-    x, weights = np.log(checkpoints[kept]), weights[kept]
+    x, weights = np.log(checkpoints[kept]), weights[kept] / weights[kept].sum()
     y = np.log(2 * np.maximum(1 - win[:, kept], _NEAREST))
     away = x - weights @ x
     b = -(y * away) @ weights / (weights @ away**2)

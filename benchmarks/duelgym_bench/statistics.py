@@ -93,7 +93,7 @@ def draw_resamples(
 
 
 def draw_strata(
-    sizes: Sequence[int], n_resamples: int, rng: np.random.Generator, *, leave: int = 3
+    sizes: Sequence[int], n_resamples: int, rng: np.random.Generator, *, leave: int = 3, alike: bool = False
 ) -> Float64[np.ndarray, "draws all_seeds"]:
     """Draw the weights of seeds of several experiments, each experiment's from its own alone: the stratified bootstrap.
 
@@ -102,11 +102,17 @@ def draw_strata(
         n_resamples: number of resamples, after a first row that weighs the seeds of an experiment equally.
         rng: source of the draws.
         leave: how many seeds fewer than there are each resample draws; see :func:`draw_resamples`.
+        alike: whether experiments with equally many seeds draw the same ones, as they must where a seed is one rater and
+            one set of questions in all of them.
 
     Returns:
         The experiments' weights side by side; each experiment's sum to one part in their number.
     """
-    weights = [_weights(n, n_resamples, rng, leave=leave) for n in sizes]
+    if alike:
+        drawn = {n: _weights(n, n_resamples, rng, leave=leave) for n in sorted(set(sizes))}
+        weights = [drawn[n] for n in sizes]
+    else:
+        weights = [_weights(n, n_resamples, rng, leave=leave) for n in sizes]
     return np.concatenate(weights, axis=1) / len(weights)
 
 
@@ -134,9 +140,10 @@ def mean_curve(
 def area_weights(checkpoints: Int64[np.ndarray, " checkpoints"]) -> Float64[np.ndarray, " checkpoints"]:
     """Return the weights with which a curve's checkpoints enter its area against the logarithm of queries.
 
-    The area is the trapezoid rule from 32 queries (or from the first positive checkpoint, if that is later) to the
-    last checkpoint, divided by the length of that stretch, so that a constant curve's area is the constant. The weights
-    sum to one. Where no stretch is left, the last checkpoint has all the weight.
+    The area is the trapezoid rule from 32 queries to the last checkpoint, divided by the length of that stretch, so that a
+    constant curve's area is the constant. Up to a first positive checkpoint beyond 32, which larger batches have, an agent
+    has learnt nothing: there the curve has the height of checkpoint 0, so that large batches pay for their wait. The
+    weights sum to one. Where no stretch is left, or there is one positive checkpoint, the last has all the weight.
     """
     weights = np.zeros(len(checkpoints))
     positions = np.flatnonzero(checkpoints > 0)
@@ -144,7 +151,8 @@ def area_weights(checkpoints: Int64[np.ndarray, " checkpoints"]) -> Float64[np.n
         weights[-1] = 1.0
         return weights
     log_queries = np.log(checkpoints[positions])
-    start = max(np.log(AREA_START), log_queries[0])
+    start = np.log(AREA_START)
+    weights[0] += max(0.0, log_queries[0] - start)
     for left in range(len(positions) - 1):
         x0, x1 = log_queries[left], log_queries[left + 1]
         begin = max(x0, start)

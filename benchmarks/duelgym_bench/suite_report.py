@@ -64,7 +64,7 @@ def _together(summaries: Mapping[str, Summary], baseline: str) -> Table:
     }
     areas = {name: of for name, of in areas.items() if len(of) == len(summaries)}
     sizes = [summary.n_seeds for summary in summaries.values()]
-    weights = draw_strata(sizes, N_RESAMPLES, np.random.default_rng(0))
+    weights = draw_strata(sizes, N_RESAMPLES, np.random.default_rng(0), alike=True)
     parts = np.split(weights * len(sizes), np.cumsum(sizes)[:-1], axis=1)
 
     def middle(of: Sequence[np.ndarray]) -> Interval:
@@ -81,7 +81,8 @@ def _together(summaries: Mapping[str, Summary], baseline: str) -> Table:
     return Table(
         "All experiments together",
         "Areas of single runs: interquartile mean over all seeds of all experiments; and how likely a run is to have a larger "
-        f"area than an independent one of {baseline} in the same experiment. Seeds resampled within each experiment.",
+        f"area than an independent one of {baseline} in the same experiment. Experiments share their seeds, which are resampled "
+        "for all of them at once.",
         ("agent", "interquartile mean", "probability of improvement"),
         tuple(
             (name, with_interval(iqm), "" if name == baseline or over is None else with_interval(over))

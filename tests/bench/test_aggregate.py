@@ -121,6 +121,19 @@ def test_agreement_with_an_independent_implementation():
     assert profile(other[None], even(20), at)[0] == pytest.approx([1, 0.95, 0.7, 0.45, 0.3, 0.1])
 
 
+def test_experiments_that_share_seeds_draw_them_alike():
+    weights = draw_strata([5, 4, 5], 50, np.random.default_rng(0), alike=True)
+    np.testing.assert_array_equal(weights[:, :5], weights[:, 9:])
+    assert weights.sum(axis=1) == pytest.approx(1)
+    rng, covered = np.random.default_rng(2), 0
+    for _ in range(300):  # seven experiments on five seeds, whose effects are common to all of them
+        areas = rng.normal(0, 1, 5) + rng.normal(0, 0.3, (7, 5))
+        drawn = draw_strata([5] * 7, 200, rng, alike=True)
+        interval = Interval.of((areas.ravel() * drawn).sum(axis=1))
+        covered += interval.low <= 0 <= interval.high
+    assert covered / 300 > 0.88  # five seeds are few; drawn apart: about .7
+
+
 def test_strata_are_drawn_apart():
     weights = draw_strata([4, 10], 50, np.random.default_rng(0))
     assert weights.shape == (51, 14)

@@ -34,6 +34,11 @@ def test_area_starts_between_checkpoints():
     assert win @ area_weights(np.array([0, 16, 64])) == pytest.approx((0.4 + 0.6) / 2)
 
 
+def test_until_a_large_first_batch_is_learnt_from_the_area_is_that_of_no_label():
+    # From 32 to 64 the .2 of checkpoint 0; from 64 to 128 the mean of .4 and .6.
+    assert np.array([0.2, 0.4, 0.6]) @ area_weights(np.array([0, 64, 128])) == pytest.approx((0.2 + 0.5) / 2)
+
+
 @given(st.lists(st.integers(1, 100_000), min_size=1, max_size=12, unique=True), st.floats(0, 1))
 def test_area_of_a_constant_is_the_constant(counts: list[int], height: float):
     checkpoints = np.array([0, *sorted(counts)])
