@@ -4,14 +4,17 @@ import gzip
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 import duelgym
+from duelgym.errors import SpecificationError
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.executors.work import Ended, work
 from duelgym_bench.files import sha256_of
+from duelgym_bench.isolation.launch import Isolation, launch
 from duelgym_bench.leaderboard.failures import RefusedError
 from duelgym_bench.leaderboard.folder import LOGS
 from duelgym_bench.leaderboard.new import Described, new
@@ -141,6 +144,17 @@ def refused(function, *arguments, **named):
         assert str(failure).isprintable()
     assert caught.value.failures
     return caught.value.failures
+
+
+@lru_cache
+def lends_namespaces() -> bool:
+    """Return whether this machine can isolate agents as ranked runs must be."""
+    try:
+        guard, _ = launch("agent 'uniform'", "uniform", {}, Isolation(namespaces="required"))
+    except SpecificationError:
+        return False
+    guard.end()
+    return True
 
 
 def in_this_process(job, tasks, *, jobs):

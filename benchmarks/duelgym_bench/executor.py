@@ -26,6 +26,7 @@ def run_tasks(
     executor: str = "processes",
     track: tuple[str, ...] = (),
     isolation: Isolation | None = None,
+    texts: bool = True,
 ) -> list[Failure]:
     """Run every task of a plan that is not finished; return the failures, while the others' runs go on.
 
@@ -37,6 +38,7 @@ def run_tasks(
         executor: ``processes`` of this machine, or a cluster's by ``ray``.
         track: names of trackers, which show the runs while they go on.
         isolation: how each run's agent is kept in a process of its own; None: it is not.
+        texts: whether an agent in a process of its own may read texts.
 
     Raises:
         LogError: if the disk is full or another command is writing to ``out``; if a process of this machine is killed,
@@ -49,7 +51,8 @@ def run_tasks(
     with Progress(plan.queries, len(tasks), len(waiting)) as progress:
         if not waiting:
             return []
-        with closing(executor_named(executor)(Job(plan, out, learner, track, isolation), waiting, jobs=jobs)) as events:
+        job = Job(plan, out, learner, track, isolation, texts)
+        with closing(executor_named(executor)(job, waiting, jobs=jobs)) as events:
             for event in events:
                 if isinstance(event, Advanced):
                     progress.advance(event)

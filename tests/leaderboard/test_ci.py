@@ -74,6 +74,7 @@ def test_one_new_folder_is_checked_and_replayed_as_data(proposal):
         {f"{SUBMISSIONS}/A Lab--x--20260301/submission.json": "{}"},
         {f"{SUBMISSIONS}/{NAME}/new\nline": "{}"},
         {f"{SUBMISSIONS}/{NAME}": "a file"},
+        {f"{SUBMISSIONS}/{NAME}/submission.json": "{}", ".github/workflows/submission.yml": "on: pull_request"},
         {"leaderboard/decisions.md": "- 2026-03-01: we won"},
     ],
 )
@@ -102,5 +103,8 @@ def test_strangers_get_neither_secrets_nor_a_token_that_writes():
         assert "secrets." not in text and text.count("persist-credentials: false") == text.count("actions/checkout")
         # what a stranger wrote reaches a shell through the environment alone, never inside a command
         assert not re.search(r"run:.*\$\{\{", text)
+    rerun = (ROOT / ".github" / "workflows" / "rerun.yml").read_text()
+    lent = rerun.index("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")
+    assert lent < rerun.index("leaderboard/ci/maintainer")  # which insists on namespaces
     untrusted = (ROOT / ".github" / "workflows" / "submission.yml").read_text()
     assert "working-directory: base" in untrusted and "pip install -c constraints.txt . " in untrusted

@@ -4,6 +4,7 @@ import contextlib
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,27 @@ def test_what_replays_is_written_down(home, capsys):
     assert list(read_replayed(home.root)) == [home.submission.name]
     assert main([*given, "--jobs", "0"]) == 1
     assert capsys.readouterr().err == "duelgym-bench: error: --jobs is 0; it must be at least 1\n"
+
+
+def test_whatever_goes_wrong_is_json_for_machines(home, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def killed(jobs):
+        raise BrokenProcessPool
+        yield
+
+    monkeypatch.setattr("duelgym_bench.leaderboard.replay.workers", killed)
+    given = [str(home.submission), "--leaderboard", str(home.root), "--json", "--jobs", "2"]
+    for words, what in (
+        (["replay", *given], "a process was killed (out of memory?)"),
+        (["rerun", *given, "--seeds", "99"], "seeds is 99; it must be"),
+        (["rerun", *given, "--seeds", "1", "--readable", str(home.root)], "is no file"),
+    ):
+        assert main(["submission", *words]) == 1
+        out, err = capsys.readouterr()
+        said = json.loads(out)
+        (failure,) = said.pop("failures")
+        assert said == {"ok": False, "submission": home.submission.name, "status": None}
+        assert what in failure["what"] and failure["where"] and failure["cure"] and not err
 
 
 def test_what_does_not_replay_is_not_written_down(home, capsys):

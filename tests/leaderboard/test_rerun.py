@@ -5,17 +5,30 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from leaderboard_home import refused
 
 from duelgym.errors import SpecificationError
+from duelgym_bench.files import sha256_of
 from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.isolation.limits import Limits
 from duelgym_bench.leaderboard.agreement import agreement
-from duelgym_bench.leaderboard.plans import public_plan
-from duelgym_bench.leaderboard.records import Claims, Compute, EnvironmentRuns, Round, RoundPool, RunFiles, Submission
+from duelgym_bench.leaderboard.plans import ON_POOL, public_plan
+from duelgym_bench.leaderboard.records import (
+    Claims,
+    Compute,
+    EnvironmentRuns,
+    Pretrained,
+    Round,
+    RoundPool,
+    RunFiles,
+    Submission,
+)
 from duelgym_bench.leaderboard.rerun import rerun
+from duelgym_bench.leaderboard.weights import weights_of
 from duelgym_bench.plan import Task, agent_arguments
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import run_task
@@ -144,7 +157,7 @@ def test_an_honest_agent_agrees_to_the_bit(honest, tmp_path):
 def honest_runs(honest, monkeypatch):
     """Have runs again give the honest logs, without running anything."""
 
-    def copied(plan, out, learner, *, jobs, isolation):
+    def copied(plan, out, learner, *, jobs, isolation, texts):
         for task in plan.tasks():
             directory = RunDirectory(out / "runs" / task.name)
             shutil.copytree(honest / "runs" / ENV / f"{task.seed_index:03d}", directory.path)
@@ -216,7 +229,7 @@ def test_what_agents_do_is_reported_in_a_line_each_and_other_runs_go_on(honest, 
     monkeypatch.setenv("DUELGYM_TEST_SECRET", "salt")
     (tmp_path / "outside").write_text("the logs")
     tricks = {
-        "max(iter(int, 1))": r"took longer than the 2 s that it may",
+        "max(iter(int, 1))": r"(used 3\.\d s of processor time; 3 are allowed|.* was killed by SIGXCPU)",
         "ctypes.string_at(0)": r"did not return: its process was killed by SIGSEGV",
         "np.zeros((32, 3), dtype=int)": r"answered int64 of shape \(32, 3\); .*",
         "np.full((32, 2), np.nan)": r"answered float64 of shape \(32, 2\); .*",
@@ -228,7 +241,7 @@ def test_what_agents_do_is_reported_in_a_line_each_and_other_runs_go_on(honest, 
     seeds = [str(plan.agent_seed(Task(AGENT, seed_index))) for seed_index in range(len(tricks) + 1)]
     assert len(seeds) == ROUND.seeds
     settings = {"tricks": dict(zip(seeds[1:], tricks, strict=True))}  # the first seed's runs are honest
-    found = run_again(honest, tmp_path, seeds=ROUND.seeds, settings=settings, limits=Limits(call_seconds=2))
+    found = run_again(honest, tmp_path, seeds=ROUND.seeds, settings=settings, limits=Limits(cpu_seconds=3))
     reported = dict(zip(tricks, found.failures, strict=True))
     if found.missing:  # without namespaces it could read the file, and fails with what it read
         tricks.popitem()
@@ -238,6 +251,59 @@ def test_what_agents_do_is_reported_in_a_line_each_and_other_runs_go_on(honest, 
         assert re.fullmatch(message, reported[trick].what), reported[trick].what
         assert reported[trick].cure == "submit an agent that runs to its end in isolation"
     assert run_again(honest, tmp_path / "another").agrees
+
+
+def test_a_reader_of_texts_that_runs_on_all_environments_fails_wherever_it_shows(with_logs, tmp_path, here):
+    """One that asks for texts only where there are some is found out there."""
+    reader = HONEST.replace("self.trick =", "self.needs_texts = rest['n_candidates'] > 50; self.trick =")
+    folder, (runs,) = with_logs(reader), submission().runs.values()
+    asked = {"seeds": 1, "jobs": 1}
+    both = replace(ROUND, ids=(ENV, ON_POOL))
+    (found,) = rerun(replace(submission(), runs={ENV: runs}), ROUND, folder, scratch=tmp_path / "points", **asked)
+    assert found.agrees
+    (folder / "runs" / ENV).rename(folder / "runs" / ON_POOL)
+    entered = replace(submission(), runs={ON_POOL: runs})
+    (found,) = rerun(entered, replace(both, ids=(ON_POOL,)), folder, scratch=tmp_path / "texts", **asked)
+    (failure,) = found.failures
+    assert failure.where == f"runs/{ON_POOL}/000"
+    assert failure.what.startswith(
+        f"agent '{AGENT}' on seed index 0: it has needs_texts, and was entered among those that"
+    )
+    (found,) = rerun(entered, both, folder, scratch=tmp_path / "reader", **asked)
+    assert not any("needs_texts" in failure.what for failure in found.failures)
+
+
+def test_weights_that_are_named_are_read_under_their_own_path(with_logs, tmp_path, here):
+    weights, other = tmp_path / "weights.txt", tmp_path / "other.txt"
+    for path in (weights, other):
+        path.write_text(path.name)
+        path.chmod(0o644)
+    folder = with_logs(f"{HONEST}\n\nassert Path({str(weights)!r}).read_text() == 'weights.txt'\n")
+    named = Pretrained(name="weights", revision="1", sha256=sha256_of(weights))
+
+    def again(*readable, pretrained=(named,)):
+        made, isolation = replace(submission(), pretrained=pretrained), Isolation(readable=readable)
+        return rerun(made, ROUND, folder, seeds=1, scratch=tmp_path / "scratch", jobs=1, isolation=isolation)
+
+    for readable, pretrained, said in (
+        (
+            (),
+            (named,),
+            f"team--mine--20260102/submission.json, field pretrained: names weights with sha256 {named.sha256}, which",
+        ),
+        ((weights, other), (named,), f"{other}: has sha256 {sha256_of(other)}, which no submission that runs names"),
+        ((weights,), (), f"{weights}: has sha256 {named.sha256}, which no submission that runs names"),
+        ((tmp_path,), (named,), f"{tmp_path}: is no file; give every file by itself"),
+    ):
+        (failure,) = refused(again, *readable, pretrained=pretrained)
+        assert str(failure).startswith(said)
+    assert again(weights)[0].agrees
+
+
+def test_weights_among_the_code_need_not_be_given():
+    inside = Pretrained(name="weights", revision="1", sha256=HASH)
+    made = replace(submission(), pretrained=(inside,))  # whose only file of code has that hash
+    assert weights_of([made], ()) == {made.name: ()}
 
 
 def test_areas_decide_where_queries_differ(with_logs, tmp_path, here):
@@ -255,7 +321,7 @@ def test_areas_decide_where_queries_differ(with_logs, tmp_path, here):
 def test_logs_of_a_better_agent_are_refused(with_logs, tmp_path, monkeypatch):
     worse = HONEST.replace("contexts.candidates @ self.taste", "self.rng.random(contexts.candidates.shape[:2])")
 
-    def made_here(plan, out, learner, *, jobs, isolation):
+    def made_here(plan, out, learner, *, jobs, isolation, texts):
         make(worse, plan, out)
         return []
 

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from leaderboard_home import DESCRIBED, FACTORY, in_this_process, make_runs
+from leaderboard_home import DESCRIBED, FACTORY, in_this_process, lends_namespaces, make_runs
 from quick_commands import give
 
 from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
 from duelgym.rounds import read_queries, replay
 from duelgym_bench import executor, perceptron, references
+from duelgym_bench.files import sha256_of
+from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.leaderboard import opening, ranked_runs, rounds
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.check import check, read_round
@@ -26,6 +28,7 @@ from duelgym_bench.leaderboard.records import read_record, salt_hash, write_reco
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.rounds import close_round, run_round
 from duelgym_bench.plan import Task
+from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.table import printable
 
 DAY, QUERIES, SEEDS = "2026-04-01", 64, 2
@@ -45,8 +48,8 @@ class Maintainer:
         return new_round(self.root, name, **{**self.secret, "day": DAY, **sizes, **changes})
 
     def run(self, only=(), **changes):
-        given = {**self.secret, "out": self.runs, "only": only, "namespaces": "wanted", "jobs": 1, **changes}
-        return run_round(self.root, "spring", **given)
+        given = {"out": self.runs, "only": only, "readable": (), "namespaces": "required", "jobs": 1}
+        return run_round(self.root, "spring", **{**self.secret, **given, **changes})
 
     def give(self, action, *more):
         """Give a command as it is printed."""
@@ -68,6 +71,8 @@ def closed(made, tmp_path_factory):
         patch.setattr(perceptron, "MOST_STEPS", 20)
         patch.setattr(references, "N_BLIND_PAIRS", 2)
         patch.setattr(executor, "executor_named", lambda name: in_this_process)
+        if not lends_namespaces():  # there, runs without any pass for those that rank: the rest is tested all the same
+            patch.setattr(rounds, "Isolation", lambda **given: Isolation(**{**given, "namespaces": "wanted"}))
         patch.syspath_prepend(str(made.code.parent))
         one = Maintainer(folder)
         one.private.mkdir()
@@ -84,7 +89,7 @@ def closed(made, tmp_path_factory):
             one.close()
         one.unfinished = refused.value.failures
         shutil.rmtree(one.root / "submissions" / "again-lab--again--20260301")  # its runs are made in no test
-        one.ran = one.give("run", "--namespaces", "wanted")
+        one.ran = one.give("run")
         one.closing = one.give("close", "--date", "2026-05-01")
         one.board = read_record(one.root / "rounds" / "spring" / "board.json", Board)
         yield one
@@ -281,6 +286,67 @@ def test_runs_of_an_entry_that_has_changed_since_do_not_count(open_again):
     record.write_text(json.dumps({**content, "about": "Something else."}))
     assert "taste-lab--taste--20260301: has 2 of 2 runs on LLMDuel-v0 unfinished" in refusals(open_again.close)
     assert not (open_again.root / "rounds" / "spring").exists()
+
+
+@pytest.fixture
+def as_run(open_again, tmp_path, monkeypatch):
+    """Folder of runs -> how a round has had them made, which here takes no time; of two entries."""
+    made = {}
+
+    def run_tasks(plan, out, learner, *, jobs, isolation, texts):
+        made[out.relative_to(open_again.runs).as_posix()] = isolation, texts
+        for task in plan.tasks():
+            done = RunDirectory(out / "runs" / task.name).done
+            done.parent.mkdir(parents=True, exist_ok=True)
+            done.touch()
+        return []
+
+    open_again.runs = tmp_path / "runs"
+    shutil.rmtree(open_again.root / "submissions" / "again-lab--again--20260301")
+    monkeypatch.setattr(rounds, "run_tasks", run_tasks)
+    monkeypatch.setattr(rounds, "_learner", lambda plan, out: None)
+    return made
+
+
+def test_runs_that_did_not_insist_on_namespaces_are_not_ranked(open_again, as_run):
+    assert open_again.run(namespaces="wanted") == []
+    isolated = {folder: isolation.namespaces for folder, (isolation, _) in as_run.items() if isolation}
+    assert len(isolated) == 2 * 2 and set(isolated.values()) == {"wanted"}
+    assert all(folder.endswith("--wanted") for folder in isolated)
+    assert refusals(open_again.close).count("has 2 of 2 runs on ") == 2 * 2  # the trivial agents' are as good as any
+
+
+def test_who_runs_on_all_environments_gets_no_texts(open_again, as_run):
+    reader = "linear-lab--linear--20260301"
+    record = open_again.root / "submissions" / reader / "submission.json"
+    content = json.loads(record.read_text())
+    shutil.rmtree(record.parent / "runs" / "SyntheticDuel-v0")
+    del content["runs"]["SyntheticDuel-v0"]
+    record.write_text(json.dumps(content))
+    assert open_again.run() == []
+    texts = {folder.rpartition("--")[0]: texts for folder, (isolation, texts) in as_run.items() if isolation}
+    assert texts == {
+        f"LLMDuel-v0/{reader}": True,
+        "LLMDuel-v0/taste-lab--taste--20260301": False,
+        "SyntheticDuel-v0/taste-lab--taste--20260301": False,
+    }
+
+
+def test_every_entry_reads_the_weights_that_it_names_and_no_others(open_again, as_run, tmp_path):
+    given = []
+    for name in ("taste-lab--taste--20260301", "linear-lab--linear--20260301"):
+        given.append(tmp_path / f"{name}.safetensors")
+        given[-1].write_text(name)
+        record = open_again.root / "submissions" / name / "submission.json"
+        weights = {"name": f"weights/{name}", "revision": "1", "sha256": sha256_of(given[-1])}
+        record.write_text(json.dumps({**json.loads(record.read_text()), "pretrained": [weights]}))
+    assert "names weights/linear-lab--linear--20260301 with" in refusals(open_again.run, readable=given[:1])
+    assert not as_run
+    assert open_again.run(readable=given) == []
+    for folder, (isolation, _) in as_run.items():
+        assert isolation is None or [path.stem for path in isolation.readable] == [
+            folder.split("/")[1].rpartition("--")[0]
+        ]
 
 
 def test_a_decision_is_said_once(tmp_path):

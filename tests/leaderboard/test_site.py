@@ -284,7 +284,11 @@ def _round(**fields):
         (_rename, "solo--other--20260901: is the submission solo--passive-plus"),
         (lambda root: _touch(root, "submissions/notes.txt"), "submissions/notes.txt/submission.json: cannot be read"),
         (lambda root: _touch(root, "replayed.json", '{"a": "b"}'), "replayed.json, field a: "),
-        (lambda root: _touch(root, "replayed.json", json.dumps({"a": HASH})), "lack a, which"),
+        (lambda root: _touch(root, "replayed.json", json.dumps({"a": HASH})), "replayed.json, field a.[key]: "),
+        (
+            lambda root: _touch(root, "replayed.json", json.dumps({"nobody--at-all--20260901": HASH})),
+            "lack nobody--at-all--20260901, which",
+        ),
         (lambda root: (root / NEWEST).unlink(), "rounds/2026-q3/board.json: cannot be read"),
         (_add_open_board, "rounds/2026-q4/board.json: ranks a round that is open"),
         (_board(lambda board: board.update(round="2026-q2")), "board.json: is the board of 2026-q2"),

@@ -41,7 +41,7 @@ def show(browser, address):
     def opened(width=1440, scheme="light", *, script=True):
         screen = {"width": width, "height": 900}
         context = browser.new_context(viewport=screen, color_scheme=scheme, java_script_enabled=script)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))

@@ -36,6 +36,7 @@ class Job:
         learner: the common learner; None in tuning and in runs that are only compared, which do without.
         track: names of trackers, which show the runs while they go on.
         isolation: how each run's agent is kept in a process of its own; None: it is not.
+        texts: whether an agent in a process of its own may read texts.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Job:
     learner: CommonLearner | None
     track: tuple[str, ...] = ()
     isolation: Isolation | None = None
+    texts: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ def _isolated(job: Job, task: Task) -> Iterator[Agent | None]:
         yield None
         return
     with isolated_agent(job.plan, task, job.plan.problem(task.seed_index), job.isolation) as agent:
+        if agent.needs_texts and not job.texts:
+            raise SpecificationError(
+                f"{task.described}: it has needs_texts, and was entered among those that see embeddings alone; enter it "
+                "without the environment that has no texts"
+            )
         yield agent
 
 

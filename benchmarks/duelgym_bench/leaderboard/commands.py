@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,11 @@ from duelgym_bench.jobs import add_jobs
 from duelgym_bench.leaderboard.common_commands import (
     EXAMPLE,
     add_action,
+    add_json,
     add_leaderboard,
-    print_json,
+    judge,
 )
 from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
-from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
     from duelgym_bench.leaderboard.check import Checked
@@ -42,9 +41,9 @@ def add_submission(
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_new(actions)
     check = add_action(actions, "check", "check files, hashes, logs and claims; no code of the agent runs", run_check)
-    check.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    add_json(check)
     replay = add_action(actions, "replay", "check, then reproduce every context and preference bit for bit", run_replay)
-    replay.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    add_json(replay)
     replay.add_argument("--record", action="store_true", help="write down that it replays (maintainers)")
     add_jobs(replay)
     return actions
@@ -91,7 +90,7 @@ def run_check(options: argparse.Namespace, given: list[str]) -> int:
     """Check a submission."""
     from duelgym_bench.leaderboard.check import check
 
-    return _judge(options, lambda: check(options.dir, options.leaderboard), "files, hashes, logs and claims agree")
+    return judge(options, lambda: check(options.dir, options.leaderboard), "files, hashes, logs and claims agree")
 
 
 def run_replay(options: argparse.Namespace, given: list[str]) -> int:
@@ -105,27 +104,7 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
             record_replayed(checked, options.leaderboard)
         return checked
 
-    return _judge(options, judged, "every context and preference is reproduced")
-
-
-def _judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
-    """Print what judging a submission finds; as JSON, a failure is printed and 1 returned."""
-    from duelgym_bench.leaderboard.failures import RefusedError
-    from duelgym_bench.leaderboard.status import status_of
-
-    try:
-        checked = judged()
-        status = status_of(checked, options.leaderboard)
-    except RefusedError as error:
-        if not options.json:
-            raise
-        print_json(options.dir, error.failures)
-        return 1
-    if options.json:
-        print_json(options.dir, (), status)
-    else:
-        print(f"ok {printable(options.dir.absolute().name)}: {found}; status {status}")
-    return 0
+    return judge(options, judged, "every context and preference is reproduced")
 
 
 def _add_new(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

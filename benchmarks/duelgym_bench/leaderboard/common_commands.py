@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duelgym.errors import DuelgymError
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
+    from duelgym_bench.leaderboard.check import Checked
     from duelgym_bench.leaderboard.failures import Failure
 
 LEADERBOARD = Path("leaderboard")
@@ -44,8 +46,41 @@ def add_leaderboard(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:
-    """Print what was found as one JSON object, for machines."""
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+
+
+def judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
+    """Print what judging a submission finds; as JSON, whatever goes wrong is printed too, and 1 returned.
+
+    Args:
+        options: of an action with ``--json``.
+        judged: judges the submission.
+        found: what it has found if it raises nothing.
+
+    Raises:
+        DuelgymError: as ``judged`` does, where the answer is for people.
+    """
+    from duelgym_bench.leaderboard.failures import Failure, RefusedError
+    from duelgym_bench.leaderboard.status import status_of
+
+    try:
+        status = status_of(judged(), options.leaderboard)
+    except (DuelgymError, OSError) as error:
+        if not options.json:
+            raise
+        said = Failure("duelgym-bench", " ".join(str(error).split()), "put that right, and give the same command again")
+        _print_json(options.dir, error.failures if isinstance(error, RefusedError) else [said])
+        return 1
+    if options.json:
+        _print_json(options.dir, (), status)
+    else:
+        print(f"ok {printable(options.dir.absolute().name)}: {found}; status {status}")
+    return 0
+
+
+def _print_json(folder: Path, failures: Sequence[Failure], status: str | None = None) -> None:
     listed = [{part: printable(text) for part, text in vars(failure).items()} for failure in failures]
     name = printable(folder.absolute().name)
     print(json.dumps({"ok": not failures, "submission": name, "status": status, "failures": listed}, indent=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,16 @@ from duelgym_bench.plan import Plan
 
 ON_POOL = "LLMDuel-v0"
 """The environment whose ranked runs are on the round's pool; the others draw their questions from the seed."""
+
+
+def reads_texts(environments: Collection[str], round: Round) -> bool:
+    """Return whether an entry is of the text track, as is one that leaves an environment of its round out.
+
+    Args:
+        environments: those on which it runs.
+        round: on what agents are compared.
+    """
+    return set(environments) != set(round.ids)
 
 
 def public_plan(round: Round, env: str, agents: Mapping[str, Mapping[str, Any]]) -> Plan:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from duelgym_bench.executors.processes import workers
+from duelgym_bench.isolation.launch import Wanted
 from duelgym_bench.leaderboard.plans import ON_POOL
 from duelgym_bench.leaderboard.records import Round, Submission
 from duelgym_bench.plan import Plan, Task
@@ -54,10 +55,14 @@ class Entrant:
         """The name of its directory of published runs."""
         return self.name.replace(" ", "-")
 
-    @property
-    def private_folder(self) -> str:
-        """The name of its directory of runs while the round is open: what was run before the entry changed does not count."""
-        return f"{self.folder}--{self.sha256[:16]}" if self.sha256 else self.folder
+    def private_folder(self, namespaces: Wanted) -> str:
+        """Return the name of its directory of runs while the round is open.
+
+        What was run before the entry changed does not count, nor what was run without insisting on namespaces.
+        """
+        if self.submission is None:
+            return self.folder
+        return f"{self.folder}--{self.sha256[:16]}" + ("" if namespaces == "required" else f"--{namespaces}")
 
 
 def entrant_of(submission: Submission, folder: Path, sha256: str) -> Entrant:

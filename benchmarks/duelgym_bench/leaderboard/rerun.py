@@ -27,8 +27,9 @@ from duelgym_bench.executor import run_tasks
 from duelgym_bench.isolation.launch import Isolation, launch
 from duelgym_bench.leaderboard.agreement import Agreement, agreement
 from duelgym_bench.leaderboard.failures import Failure
-from duelgym_bench.leaderboard.plans import public_plan
+from duelgym_bench.leaderboard.plans import public_plan, reads_texts
 from duelgym_bench.leaderboard.records import Round, Submission
+from duelgym_bench.leaderboard.weights import weights_of
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
 
@@ -85,10 +86,11 @@ def rerun(
         seeds: how many of the public seed indices, from 0.
         scratch: an empty or new directory for the runs; the caller's to remove.
         jobs: number of runs that go on at once.
-        isolation: limits, further files that the agent may read, and how strictly it is kept apart; its code is always the
-            folder's. None: the default limits, with namespaces where the kernel lends any.
+        isolation: limits, files of the weights that the submission names, and how strictly the agent is kept apart; its
+            code is always the folder's. None: the default limits, with namespaces where the kernel lends any.
 
     Raises:
+        RefusedError: if those files are not the weights that the submission names.
         SpecificationError: on an argument that is not allowed, or if the agent cannot be isolated as it should be.
         LogError: if the disk is full, or a process of the harness is killed.
     """
@@ -97,12 +99,13 @@ def rerun(
         raise SpecificationError(f"{scratch} is no empty directory, and all is to be run afresh; give a new one")
     code = folder / "agent"
     isolation = replace(isolation or Isolation(), code=(code,) if code.is_dir() else ())
+    isolation = replace(isolation, readable=weights_of([submission], isolation.readable)[submission.name])
     guard, missing = launch(f"agent {submission.factory!r}", submission.factory, {}, isolation)
     guard.end()
-    reruns = []
+    reruns, texts = [], reads_texts(submission.runs, round)
     for env in submission.runs:
         plan = replace(public_plan(round, env, {submission.factory: submission.settings}), seeds=seeds)
-        again = _Again(plan, folder / "runs" / env, scratch / env, jobs, isolation)
+        again = _Again(plan, folder / "runs" / env, scratch / env, jobs, isolation, texts)
         found, failures = again.compared(bitwise=submission.repeats == "bitwise")
         reruns.append(Rerun(env, seeds, found, missing, tuple(failures)))
     return tuple(reruns)
@@ -117,6 +120,7 @@ class _Again:
     out: Path
     jobs: int
     isolation: Isolation
+    texts: bool
 
     def compared(self, *, bitwise: bool) -> tuple[Agreement | None, list[Failure]]:
         """Run what is needed; return how areas compare, if they must, and what is wrong."""
@@ -143,7 +147,7 @@ class _Again:
     def _run(self, plan: Plan) -> list[Failure]:
         """Run what is not finished of a plan; return the failures, by seed."""
         self.out.mkdir(parents=True, exist_ok=True)
-        failures = run_tasks(plan, self.out, None, jobs=self.jobs, isolation=self.isolation)
+        failures = run_tasks(plan, self.out, None, jobs=self.jobs, isolation=self.isolation, texts=self.texts)
         failures.sort(key=lambda failure: (failure.task.seed_index, failure.task.replica))
         return [
             Failure(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.jobs import add_jobs
 from duelgym_bench.leaderboard.common_commands import (
     add_action,
+    add_json,
     add_leaderboard,
-    print_json,
+    judge,
 )
+
+if TYPE_CHECKING:
+    from duelgym_bench.leaderboard.check import Checked
 
 
 def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,9 +42,9 @@ def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run = _action(actions, "run", "run the entries in isolation, and the trivial agents; repeated, it goes on", run_run)
     _add_runs(run)
     run.add_argument("--entry", action="append", default=[], metavar="NAME", help="only this one; repeat it for more")
-    _add_namespaces(
-        run, "required", " With 'wanted' an agent may be able to read salt and pool: to try it out, not to rank."
-    )
+    _add_readable(run)
+    more = " With 'wanted' an agent may be able to read salt and pool: such runs lie apart, and are never ranked."
+    _add_namespaces(run, "required", more)
     close = _action(actions, "close", "score the ranked runs, publish board, logs, pool and salt", run_close)
     _add_runs(close)
     close.add_argument(
@@ -53,9 +58,9 @@ def add_rerun(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     text = "check, then run the agent again, isolated, and compare with its logs"
     parser = add_action(actions, "rerun", text, run_rerun)
     parser.add_argument("--seeds", type=int, default=3, metavar="S", help="how many seeds (default %(default)s)")
-    parser.add_argument("--readable", type=Path, action="append", default=[], metavar="PATH", help="pretrained weights")
+    _add_readable(parser)
     _add_namespaces(parser, "wanted")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, for machines")
+    add_json(parser)
     add_jobs(parser)
 
 
@@ -111,12 +116,16 @@ def run_run(options: argparse.Namespace, given: list[str]) -> int:
         pool=options.pool,
         out=options.runs,
         only=options.entry,
+        readable=options.readable,
         namespaces=options.namespaces,
         jobs=options.jobs,
     )
     if failures:
         raise RefusedError(*failures)
-    print(f"all runs are finished in {options.runs}; next: duelgym-bench round close {options.name} …")
+    if options.namespaces == "required":
+        print(f"all runs are finished in {options.runs}; next: duelgym-bench round close {options.name} …")
+    else:
+        print(f"all runs are finished in {options.runs}, tried but not to be ranked; next: --namespaces required")
     return 0
 
 
@@ -157,14 +166,13 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
-    """Run a submission again; as JSON, a failure is printed and 1 returned."""
+    """Run a submission again."""
     from duelgym_bench.isolation.launch import Isolation
     from duelgym_bench.leaderboard.check import check
     from duelgym_bench.leaderboard.failures import RefusedError
     from duelgym_bench.leaderboard.rerun import rerun
-    from duelgym_bench.leaderboard.status import status_of
 
-    try:
+    def judged() -> Checked:
         checked = check(options.dir, options.leaderboard)
         with tempfile.TemporaryDirectory() as scratch:
             found = rerun(
@@ -180,14 +188,9 @@ def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
             print(*found, *(f"not isolated: {missing}" for missing in found[0].missing), sep="\n")
         if failures := [failure for each in found for failure in each.failures]:
             raise RefusedError(*failures)
-        if options.json:
-            print_json(options.dir, (), status_of(checked, options.leaderboard))
-    except RefusedError as error:
-        if not options.json:
-            raise
-        print_json(options.dir, error.failures)
-        return 1
-    return 0
+        return checked
+
+    return judge(options, judged, "the agent gives the runs that came with it")
 
 
 def run_site(options: argparse.Namespace, given: list[str]) -> int:
@@ -225,6 +228,17 @@ def _add_namespaces(parser: argparse.ArgumentParser, default: str, more: str = "
         choices=("required", "wanted"),
         default=default,
         help=f"whether to refuse where the kernel lends none to isolate agents in (default %(default)s).{more}",
+    )
+
+
+def _add_readable(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--readable",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="pretrained weights that a submission names by their sha256; its agent finds them under this very path; repeat it",
     )
 
 

@@ -17,7 +17,7 @@ from duelgym_bench.leaderboard.check import Checked, assessment_of, check
 from duelgym_bench.leaderboard.decisions import check_decisions, decide
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.opening import check_private, opened_round
-from duelgym_bench.leaderboard.plans import ranked_plan
+from duelgym_bench.leaderboard.plans import ranked_plan, reads_texts
 from duelgym_bench.leaderboard.ranked_runs import (
     Entrant,
     entrant_of,
@@ -27,6 +27,7 @@ from duelgym_bench.leaderboard.ranked_runs import (
 from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record, write_record
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.scoring import Scored, board
+from duelgym_bench.leaderboard.weights import weights_of
 from duelgym_bench.plan import Plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
 
@@ -39,6 +40,7 @@ def run_round(
     pool: Path,
     out: Path,
     only: Sequence[str],
+    readable: Sequence[Path],
     namespaces: Wanted,
     jobs: int,
 ) -> list[Failure]:
@@ -53,22 +55,28 @@ def run_round(
         pool: the round's pool.
         out: directory of the ranked runs, outside the repository while the round is open.
         only: names of the entries to run; empty: all, and the trivial agents.
-        namespaces: see :class:`~duelgym_bench.isolation.launch.Isolation`.
+        readable: files of the pretrained weights that the entries name; each may read its own.
+        namespaces: see :class:`~duelgym_bench.isolation.launch.Isolation`; what is not ``"required"`` is only tried, and
+            its runs are never ranked.
         jobs: processes.
 
     Raises:
-        RefusedError: if salt or pool is not the round's, or an entry does not pass its check.
+        RefusedError: if salt or pool is not the round's, an entry does not pass its check, or its weights are not there.
     """
     check_private(out, root)  # since plans hold the salt
     round, salt = opened_round(root, name, salt_file, pool)
-    entrants = [*_entrants(_checked(root, name, only)), *([] if only else trivial_entrants(round))]
+    checked = _checked(root, name, only)
+    weights = weights_of([one.submission for one in checked], readable)
+    entrants = [*_entrants(checked), *([] if only else trivial_entrants(round))]
     failures = []
     for entrant in entrants:
-        for env, (plan, directory) in _plans(round, entrant, salt, pool, out).items():
-            code = () if entrant.code is None else (entrant.code,)
-            isolation = None if entrant.submission is None else Isolation(code=code, namespaces=namespaces)
-            learner = _learner(plan, out / env)
-            for failed in run_tasks(save_plan(plan, directory), directory, learner, jobs=jobs, isolation=isolation):
+        code, texts = () if entrant.code is None else (entrant.code,), reads_texts(entrant.environments, round)
+        isolation = (
+            Isolation(code=code, readable=weights[entrant.name], namespaces=namespaces) if entrant.submission else None
+        )
+        for env, (plan, directory) in _plans(round, entrant, salt, pool, out, namespaces).items():
+            given = save_plan(plan, directory), directory, _learner(plan, out / env)
+            for failed in run_tasks(*given, jobs=jobs, isolation=isolation, texts=texts):
                 where = f"{entrant.name}, {env}, seed index {failed.task.seed_index}"
                 failures.append(Failure(where, failed.reason, "the same command tries again; else leave the entry out"))
     return failures
@@ -174,11 +182,13 @@ def _entrants(checked: Sequence[Checked]) -> list[Entrant]:
     return [entrant_of(one.submission, one.folder, one.sha256) for one in checked]
 
 
-def _plans(round: Round, entrant: Entrant, salt: str, pool: Path, out: Path) -> dict[str, tuple[Plan, Path]]:
+def _plans(
+    round: Round, entrant: Entrant, salt: str, pool: Path, out: Path, namespaces: Wanted = "required"
+) -> dict[str, tuple[Plan, Path]]:
     """Return environment -> plan of an entrant's ranked runs, and where they lie."""
     agents = {entrant.factory: entrant.settings}
     return {
-        env: (ranked_plan(round, env, agents, salt=salt, pool=pool), out / env / entrant.private_folder)
+        env: (ranked_plan(round, env, agents, salt=salt, pool=pool), out / env / entrant.private_folder(namespaces))
         for env in entrant.environments
     }
 

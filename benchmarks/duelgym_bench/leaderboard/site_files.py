@@ -11,8 +11,8 @@ from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.board import Board
 from duelgym_bench.leaderboard.decisions import DECISIONS, Decision, read_decisions
 from duelgym_bench.leaderboard.failures import Failure, RefusedError
-from duelgym_bench.leaderboard.records import SUBMISSION, Line, Round, Sha256, Submission, read_record, salt_hash
-from duelgym_bench.leaderboard.status import REPLAYED, Status
+from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record, salt_hash
+from duelgym_bench.leaderboard.status import Status, ranked_as, read_replayed, status_among
 
 Record = TypeVar("Record")
 
@@ -138,15 +138,17 @@ class _Reading:
         if path.name != record.name:
             self._refuse(where, f"is the submission {record.name}", "name the folder after it")
         digest = sha256_of(path / SUBMISSION)
-        ranked = {row.submission for each in closed for row in each.board.rows if row.name == record.name}
+        ranked = ranked_as(record.name, (each.board for each in closed))
         if ranked - {digest}:
             self._refuse(f"{where}/{SUBMISSION}", "has changed since it was ranked", "restore it, and submit anew")
-        status: Status = "verified" if ranked else "replayed" if replayed.get(record.name) == digest else "reported"
-        return Submitted(record, digest, status)
+        return Submitted(record, digest, status_among(digest, ranked, replayed.get(record.name)))
 
     def _replayed(self) -> dict[str, str]:
-        there = (self.root / REPLAYED).exists()
-        return (self._record(REPLAYED, dict[Line, Sha256]) or {}) if there else {}
+        try:
+            return read_replayed(self.root)
+        except RefusedError as error:
+            self.failures += error.failures
+            return {}
 
     def _decisions(self) -> tuple[Decision, ...]:
         try:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 REBUILD = "duelgym-bench site"
 _RULES = (
     "An agent sees what the environment shows it and the labels of its queries, nothing else. Reading the environment, "
-    "guessing seeds, or recognising prompts to look answers up is against the rules.",
+    "guessing seeds, or recognising prompts to look answers up is against the rules. So is an agent that brings along the "
+    "reward model that judges, or one trained to answer as it does: it is public; ranked runs hide its files, and what an agent "
+    "brings along only reading its code and weights finds.",
     "Seeds, budget and updates are the round's. Every run counts: a submission with a missing, torn or doubled run is refused, "
     "and so is one whose claims differ from what its logs say. Nothing is repaired.",
-    "At most two entries per team and round; the maintainers' own, agents of the registry, are not counted. Weights that an agent starts from are named by hash.",
+    "At most two entries per team and round; the maintainers' own, agents of the registry, are not counted. Weights that an agent "
+    "starts from are named by hash, file by file, and its ranked runs get those files alone. An agent that runs on all environments "
+    "never sees texts.",
     "Ranked runs are made by maintainers, from the submitted code, without network, on a pool and seeds that nobody could know: "
     "the hashes of pool and salt are published when a round opens, both themselves when it closes.",
     "Entries that cannot be told apart share a rank: 1 + the number of entries that are significantly better.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -31,11 +32,30 @@ def status_of(checked: Checked, root: Path) -> Status:
         RefusedError: if a file of the leaderboard is damaged.
     """
     name, board = checked.submission.name, root / "rounds" / checked.round.name / "board.json"
-    if checked.round.closed is not None and board.exists():
-        rows = read_record(board, Board).rows
-        if any(row.kind == "entry" and (row.name, row.submission) == (name, checked.sha256) for row in rows):
-            return "verified"
-    return "replayed" if read_replayed(root).get(name) == checked.sha256 else "reported"
+    boards = [read_record(board, Board)] if checked.round.closed is not None and board.exists() else []
+    return status_among(checked.sha256, ranked_as(name, boards), read_replayed(root).get(name))
+
+
+def status_among(sha256: str, ranked: Collection[str], replayed: str | None) -> Status:
+    """Return the status of a submission.
+
+    Args:
+        sha256: of its ``submission.json``.
+        ranked: the sha256 of what closed rounds have ranked under its name.
+        replayed: the sha256 of what maintainers have replayed under its name, if anything.
+    """
+    return "verified" if sha256 in ranked else "replayed" if replayed == sha256 else "reported"
+
+
+def ranked_as(name: str, boards: Iterable[Board]) -> set[str]:
+    """Return the sha256 of every ``submission.json`` that closed rounds have ranked under a name; at most one, if all is well.
+
+    Args:
+        name: of a submission.
+        boards: of closed rounds.
+    """
+    rows = (row for board in boards for row in board.rows if row.kind == "entry" and row.name == name)
+    return {row.submission for row in rows if row.submission is not None}
 
 
 def read_replayed(root: Path) -> dict[str, str]:
