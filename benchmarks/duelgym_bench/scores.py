@@ -81,6 +81,15 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     """
     directory = RunDirectory(out / "runs" / task.name)
     directory.verify(tuning=False)
+    return score_logs(plan, task, directory)
+
+
+def score_logs(plan: Plan, task: Task, directory: RunDirectory) -> RunScores:
+    """Replay and score the logs of one run, of which the query log and the recommendations must be there.
+
+    Raises:
+        LogError: naming the file and line that is not what it must be.
+    """
     log = read_queries(directory.queries)
     problem = plan.problem(task.seed_index)
     if log.torn or len(log) != plan.queries:
@@ -109,7 +118,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
     regrets, p = (np.concatenate(of) for of in zip(*batches, strict=True))
     checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
     chosen = recommended_positions(directory.recommendations, held_out, plan)
-    common = recommended_positions(directory.common, held_out, plan)
+    common = recommended_positions(directory.common, held_out, plan) if directory.common.exists() else None
     seconds, counters = _reported(directory)
     spec = composition(task.factory)
 
@@ -125,7 +134,7 @@ def score_run(plan: Plan, out: Path, task: Task) -> RunScores:
         checkpoints=checkpoints,
         win=looked_up(tables["win"], chosen),
         win_reference=looked_up(tables["reference"], chosen) if "reference" in tables else None,
-        common=looked_up(tables["win"], common),
+        common=None if common is None else looked_up(tables["win"], common),
         simple_regret=looked_up(tables["regret"], chosen),
         regret=summed({"average": regrets.mean(axis=1), "strong": regrets.max(axis=1), "weak": regrets.min(axis=1)}),
         counters={**counters, **_counted(log)},

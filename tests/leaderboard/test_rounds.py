@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,7 @@ from duelgym.errors import LogError
 from duelgym.pools import CandidatePool
 from duelgym.rounds import read_queries, replay
 from duelgym_bench import executor, perceptron, references
+from duelgym_bench.cli import main
 from duelgym_bench.files import sha256_of
 from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.leaderboard import opening, ranked_runs, rounds
@@ -25,6 +28,7 @@ from duelgym_bench.leaderboard.new import Described, new
 from duelgym_bench.leaderboard.opening import new_round, read_salt
 from duelgym_bench.leaderboard.plans import public_plan, ranked_plan
 from duelgym_bench.leaderboard.records import read_record, salt_hash, write_record
+from duelgym_bench.leaderboard.rescoring import differences, rescored
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.rounds import close_round, run_round
 from duelgym_bench.plan import Task
@@ -258,7 +262,7 @@ def test_a_round_is_closed_once_and_ranks_somebody(closed, open_again):
 
 def test_a_closing_that_was_killed_leaves_nothing_behind(open_again, closed, monkeypatch):
     shutil.rmtree(open_again.root / "submissions" / "again-lab--again--20260301")
-    monkeypatch.setattr(rounds, "environment_results", lambda plans, jobs: None)
+    monkeypatch.setattr(rounds, "environment_results", lambda plans, **more: None)
     monkeypatch.setattr(rounds, "board", lambda *given: closed.board)
     linear = "linear-lab--linear--20260301"
     with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
@@ -373,3 +377,68 @@ def test_an_entry_that_fails_its_check_stops_the_round(open_again):
     record.write_text(json.dumps(content))
     said = refusals(open_again.run)
     assert "taste-lab--taste--20260301/submission.json, field runs.LLMDuel-v0.claims.area: claims" in said
+
+
+@pytest.fixture
+def copied(closed, tmp_path):
+    """The leaderboard of the closed round, which a test may spoil."""
+    return Path(shutil.copytree(closed.root, tmp_path / "repository" / "leaderboard"))
+
+
+def test_a_board_is_what_its_published_logs_show_and_an_edited_one_is_caught(copied):
+    was, now = rescored(copied, "spring", jobs=1)
+    assert now == replace(was, versions=now.versions) and differences(was, now) == []
+    best, *others = was.rows
+    edited = replace(was, rows=(replace(best, area=replace(best.area, high=best.area.high + 1e-3)), *others))
+    (found,) = differences(edited, now)
+    assert found.where == f"board.json, field rows[{best.name}].area.high" and repr(best.area.high) in found.what
+    assert {failure.where for failure in differences(replace(was, rows=(*others, best)), now)} >= {
+        f"board.json, field rows[{k}].name" for k in range(len(was.rows))
+    }
+
+
+def test_another_log_in_place_of_a_published_one_shows(copied):
+    runs = copied / "rounds" / "spring" / "runs"
+    theirs, mine = (
+        runs / name / "LLMDuel-v0" / "000" / "recommendations.jsonl.gz" for name in ("first-two", "same-pair")
+    )
+    shutil.copyfile(theirs, mine)
+    found = differences(*rescored(copied, "spring", jobs=1))
+    assert any(failure.where.startswith("board.json, field rows[same pair].area") for failure in found)
+    shutil.copyfile(runs / "first-two" / "LLMDuel-v0" / "000" / "queries.jsonl.gz", mine.with_name("queries.jsonl.gz"))
+    shutil.copyfile(
+        runs / "first-two" / "LLMDuel-v0" / "001" / "queries.jsonl.gz", theirs.with_name("queries.jsonl.gz")
+    )
+    with pytest.raises(LogError, match="first-two.*seed is not that of the plan"):
+        rescored(copied, "spring", jobs=1)
+
+
+def test_what_a_board_rests_on_is_checked_before_it_is_computed(copied):
+    submission = copied / "submissions" / "linear-lab--linear--20260301" / "submission.json"
+    text = submission.read_text()
+    submission.write_text(text.replace('"licence": "', '"licence": "Not '))
+    with pytest.raises(RefusedError, match="linear-lab--linear--20260301: has changed since it was ranked"):
+        rescored(copied, "spring", jobs=1)
+    submission.write_text(text)
+    path = copied / "rounds" / "spring.json"
+    round = read_round(copied, "spring")
+    write_record(path, replace(round, salt="a5" * 32))
+    with pytest.raises(RefusedError, match="spring.json, field salt: is not the one that was hashed"):
+        rescored(copied, "spring", jobs=1)
+    write_record(path, replace(round, closed=None, salt=None))
+    with pytest.raises(RefusedError, match="round spring: is open"):
+        rescored(copied, "spring", jobs=1)
+
+
+def test_a_board_is_written_anew_with_a_reason(copied, capsys):
+    path = copied / "rounds" / "spring" / "board.json"
+    right = path.read_text()
+    path.write_text(right.replace('"rank": 1', '"rank": 2', 1))
+    given = ["round", "rescore", "spring", "--leaderboard", str(copied), "--jobs", "1"]
+    assert main(given) == 1
+    assert ".rank: says 2, the logs show 1; run 'round rescore' with --reason" in capsys.readouterr().err
+    assert main([*given, "--reason", "a rank was wrong", "--date", "2026-05-02"]) == 0
+    assert path.read_text() == right
+    assert (
+        "- 2026-05-02: Round spring rescored from its logs: a rank was wrong\n" in (copied / "decisions.md").read_text()
+    )

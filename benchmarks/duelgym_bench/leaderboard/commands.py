@@ -1,9 +1,10 @@
-"""``duelgym-bench submission``: make, check and replay submissions to the leaderboard."""
+"""``duelgym-bench submission``: make, check, replay and rerun submissions to the leaderboard."""
 
 from __future__ import annotations
 
 import argparse
 import platform
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from duelgym_bench.leaderboard.common_commands import (
     add_action,
     add_json,
     add_leaderboard,
+    add_namespaces,
+    add_readable,
     judge,
 )
-from duelgym_bench.leaderboard.round_commands import add_rerun, add_round, add_site
+from duelgym_bench.leaderboard.round_commands import add_round, add_site
 
 if TYPE_CHECKING:
     from duelgym_bench.leaderboard.check import Checked
@@ -23,19 +26,16 @@ if TYPE_CHECKING:
 
 def add_parsers(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands of the leaderboard to a command line."""
-    add_rerun(add_submission(subparsers))
+    _add_submission(subparsers)
     add_round(subparsers)
     add_site(subparsers)
 
 
-def add_submission(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> argparse._SubParsersAction[argparse.ArgumentParser]:
-    """Add ``submission``; return where its actions are added."""
+def _add_submission(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "submission",
-        help="make, check and replay submissions to the leaderboard",
-        description="Make, check and replay submissions to the leaderboard.",
+        help="make, check, replay and rerun submissions to the leaderboard",
+        description="Make, check, replay and rerun submissions to the leaderboard.",
         epilog=f"example: {EXAMPLE.format('check')}",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -46,7 +46,7 @@ def add_submission(
     add_json(replay)
     replay.add_argument("--record", action="store_true", help="write down that it replays (maintainers)")
     add_jobs(replay)
-    return actions
+    _add_rerun(actions)
 
 
 def run_new(options: argparse.Namespace, given: list[str]) -> int:
@@ -105,6 +105,44 @@ def run_replay(options: argparse.Namespace, given: list[str]) -> int:
         return checked
 
     return judge(options, judged, "every context and preference is reproduced")
+
+
+def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
+    """Run a submission again."""
+    from duelgym_bench.isolation.launch import Isolation
+    from duelgym_bench.leaderboard.check import check
+    from duelgym_bench.leaderboard.failures import RefusedError
+    from duelgym_bench.leaderboard.rerun import rerun
+
+    def judged() -> Checked:
+        checked = check(options.dir, options.leaderboard)
+        with tempfile.TemporaryDirectory() as scratch:
+            found = rerun(
+                checked.submission,
+                checked.round,
+                checked.folder,
+                seeds=options.seeds,
+                scratch=Path(scratch),
+                jobs=options.jobs,
+                isolation=Isolation(readable=tuple(options.readable), namespaces=options.namespaces),
+            )
+        if not options.json:
+            print(*found, *(f"not isolated: {missing}" for missing in found[0].missing), sep="\n")
+        if failures := [failure for each in found for failure in each.failures]:
+            raise RefusedError(*failures)
+        return checked
+
+    return judge(options, judged, "the agent gives the runs that came with it")
+
+
+def _add_rerun(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "check, then run the agent again, isolated, and compare with its logs"
+    parser = add_action(actions, "rerun", text, run_rerun)
+    parser.add_argument("--seeds", type=int, default=3, metavar="S", help="how many seeds (default %(default)s)")
+    add_readable(parser)
+    add_namespaces(parser, "wanted")
+    add_json(parser)
+    add_jobs(parser)
 
 
 def _add_new(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -51,6 +51,28 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object, for machines")
 
 
+def add_namespaces(parser: argparse.ArgumentParser, default: str, more: str = "") -> None:
+    """Add ``--namespaces``."""
+    parser.add_argument(
+        "--namespaces",
+        choices=("required", "wanted"),
+        default=default,
+        help=f"whether to refuse where the kernel lends none to isolate agents in (default %(default)s).{more}",
+    )
+
+
+def add_readable(parser: argparse.ArgumentParser) -> None:
+    """Add ``--readable``."""
+    parser.add_argument(
+        "--readable",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="pretrained weights that a submission names by their sha256; its agent finds them under this very path; repeat it",
+    )
+
+
 def judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str) -> int:
     """Print what judging a submission finds; as JSON, whatever goes wrong is printed too, and 1 returned.
 

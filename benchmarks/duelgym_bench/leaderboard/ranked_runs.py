@@ -13,8 +13,9 @@ from duelgym_bench.leaderboard.plans import ON_POOL
 from duelgym_bench.leaderboard.records import Round, Submission
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.references import merged, seed_references
+from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scored import Results, RunScores
-from duelgym_bench.scores import score_run, versions
+from duelgym_bench.scores import score_logs, score_run, versions
 
 BASELINE = "uniform pairs"
 _TRIVIAL = "duelgym_bench.leaderboard.trivial"
@@ -81,21 +82,23 @@ def trivial_entrants(round: Round) -> tuple[Entrant, ...]:
     )
 
 
-def environment_results(plans: Mapping[str, tuple[Plan, Path]], *, jobs: int) -> Results:
+def environment_results(plans: Mapping[str, tuple[Plan, Path]], *, jobs: int, published: bool = False) -> Results:
     """Score all runs on one environment.
 
     Args:
         plans: row -> its plan, of one agent, and the directory of its runs; the baseline's among them.
         jobs: processes.
+        published: whether the directories are those of a closed round, which have one for each seed with both logs alone.
 
     Raises:
         LogError: if a run is missing, unfinished or changed, or does not replay.
     """
     plan, _ = plans[BASELINE]
     tasks = [(name, own, out, task) for name, (own, out) in plans.items() for task in own.tasks()]
+    score = _scored_published if published else _scored
     with workers(jobs) as pool:
         seeds = pool.map(partial(seed_references, plan), range(plan.seeds))
-        runs = tuple(pool.map(_scored, tasks))
+        runs = tuple(pool.map(score, tasks))
         references = merged(plan, list(seeds))
     specification = {**plan.problem(0).specification, "queries": plan.queries, "batch": plan.batch}
     return Results(plan.title, plan.command, versions(), specification, (), BASELINE, runs, references)
@@ -104,3 +107,8 @@ def environment_results(plans: Mapping[str, tuple[Plan, Path]], *, jobs: int) ->
 def _scored(work: tuple[str, Plan, Path, Task]) -> RunScores:
     name, plan, out, task = work
     return replace(score_run(plan, out, task), agent=name)
+
+
+def _scored_published(work: tuple[str, Plan, Path, Task]) -> RunScores:
+    name, plan, out, task = work
+    return replace(score_logs(plan, task, RunDirectory(out / f"{task.seed_index:03d}")), agent=name)

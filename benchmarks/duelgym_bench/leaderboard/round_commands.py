@@ -1,23 +1,13 @@
-"""``duelgym-bench round``, ``site`` and ``submission rerun``: what maintainers do."""
+"""``duelgym-bench round`` and ``site``: what maintainers do."""
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.jobs import add_jobs
-from duelgym_bench.leaderboard.common_commands import (
-    add_action,
-    add_json,
-    add_leaderboard,
-    judge,
-)
-
-if TYPE_CHECKING:
-    from duelgym_bench.leaderboard.check import Checked
+from duelgym_bench.leaderboard.common_commands import add_leaderboard, add_namespaces, add_readable
 
 
 def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,9 +32,9 @@ def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     run = _action(actions, "run", "run the entries in isolation, and the trivial agents; repeated, it goes on", run_run)
     _add_runs(run)
     run.add_argument("--entry", action="append", default=[], metavar="NAME", help="only this one; repeat it for more")
-    _add_readable(run)
+    add_readable(run)
     more = " With 'wanted' an agent may be able to read salt and pool: such runs lie apart, and are never ranked."
-    _add_namespaces(run, "required", more)
+    add_namespaces(run, "required", more)
     close = _action(actions, "close", "score the ranked runs, publish board, logs, pool and salt", run_close)
     _add_runs(close)
     close.add_argument(
@@ -52,16 +42,7 @@ def add_round(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     close.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
 
-
-def add_rerun(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``rerun`` to the actions on a submission."""
-    text = "check, then run the agent again, isolated, and compare with its logs"
-    parser = add_action(actions, "rerun", text, run_rerun)
-    parser.add_argument("--seeds", type=int, default=3, metavar="S", help="how many seeds (default %(default)s)")
-    _add_readable(parser)
-    _add_namespaces(parser, "wanted")
-    add_json(parser)
-    add_jobs(parser)
+    _add_rescore(actions)
 
 
 def add_site(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -165,32 +146,25 @@ def run_close(options: argparse.Namespace, given: list[str]) -> int:
     return 0
 
 
-def run_rerun(options: argparse.Namespace, given: list[str]) -> int:
-    """Run a submission again."""
-    from duelgym_bench.isolation.launch import Isolation
-    from duelgym_bench.leaderboard.check import check
-    from duelgym_bench.leaderboard.failures import RefusedError
-    from duelgym_bench.leaderboard.rerun import rerun
+def run_rescore(options: argparse.Namespace, given: list[str]) -> int:
+    """Compute a closed round's board again, and compare it with the published one or write it.
 
-    def judged() -> Checked:
-        checked = check(options.dir, options.leaderboard)
-        with tempfile.TemporaryDirectory() as scratch:
-            found = rerun(
-                checked.submission,
-                checked.round,
-                checked.folder,
-                seeds=options.seeds,
-                scratch=Path(scratch),
-                jobs=options.jobs,
-                isolation=Isolation(readable=tuple(options.readable), namespaces=options.namespaces),
-            )
-        if not options.json:
-            print(*found, *(f"not isolated: {missing}" for missing in found[0].missing), sep="\n")
-        if failures := [failure for each in found for failure in each.failures]:
-            raise RefusedError(*failures)
-        return checked
+    Raises:
+        RefusedError: naming where they differ, unless there is a reason to write.
+    """
+    from duelgym_bench.leaderboard.failures import refuse
+    from duelgym_bench.leaderboard.records import today
+    from duelgym_bench.leaderboard.rescoring import differences, rescore, rescored
 
-    return judge(options, judged, "the agent gives the runs that came with it")
+    published, made = rescored(options.leaderboard, options.name, jobs=options.jobs)
+    found = differences(published, made)
+    if options.reason is None:
+        refuse(found)
+        print(f"ok {options.name}: the board is what logs, pool and salt show")
+        return 0
+    rescore(options.leaderboard, options.name, made, day=options.date or today(), reason=options.reason)
+    print(f"wrote the board of {options.name}, which differs in {len(found)} fields; next: duelgym-bench site")
+    return 0
 
 
 def run_site(options: argparse.Namespace, given: list[str]) -> int:
@@ -199,6 +173,22 @@ def run_site(options: argparse.Namespace, given: list[str]) -> int:
 
     print(f"page: {write_site(options.leaderboard)}")
     return 0
+
+
+def _add_rescore(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "rescore",
+        help="compute a closed round's board again from its logs, and compare",
+        description="Compute a closed round's board again from what was published with it (logs, pool and salt), and name every field "
+        "in which it differs. With --reason the board is written anew, and the reason goes into decisions.md.",
+        epilog="example: duelgym-bench round rescore 2026-q4",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the round")
+    parser.add_argument("--reason", metavar="TEXT", help="why the board is written anew, in one line (maintainers)")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="default: today")
+    add_leaderboard(parser)
+    add_jobs(parser)
+    parser.set_defaults(call=run_rescore)
 
 
 def _action(
@@ -220,26 +210,6 @@ def _action(
     add_jobs(parser)
     parser.set_defaults(call=call)
     return parser
-
-
-def _add_namespaces(parser: argparse.ArgumentParser, default: str, more: str = "") -> None:
-    parser.add_argument(
-        "--namespaces",
-        choices=("required", "wanted"),
-        default=default,
-        help=f"whether to refuse where the kernel lends none to isolate agents in (default %(default)s).{more}",
-    )
-
-
-def _add_readable(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--readable",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="pretrained weights that a submission names by their sha256; its agent finds them under this very path; repeat it",
-    )
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:

@@ -65,9 +65,9 @@ def run_round(
     """
     check_private(out, root)  # since plans hold the salt
     round, salt = opened_round(root, name, salt_file, pool)
-    checked = _checked(root, name, only)
+    checked = checked_entries(root, name, only)
     weights = weights_of([one.submission for one in checked], readable)
-    entrants = [*_entrants(checked), *([] if only else trivial_entrants(round))]
+    entrants = [*entrants_of(checked), *([] if only else trivial_entrants(round))]
     failures = []
     for entrant in entrants:
         code, texts = () if entrant.code is None else (entrant.code,), reads_texts(entrant.environments, round)
@@ -110,28 +110,20 @@ def close_round(
         LogError: if a run does not replay.
     """
     round, salt = opened_round(root, name, salt_file, pool)
-    drawn = round_prompts(salt, round.pool.prompts)
-    recorded = CandidatePool.open(pool)
-    if [recorded.texts(row).prompt for row in range(recorded.n_prompts)] != drawn:
-        refuse([Failure(str(pool), "does not hold the prompts that the salt draws", "record the pool from the salt")])
+    check_prompts(pool, salt)
     if unknown := sorted(left_out.keys() - _entries(root, name)):
         refuse([Failure(", ".join(unknown), f"is no entry of round {name}", "name one of its entries")])
-    checked = _checked(root, name, (), left_out)
+    checked = checked_entries(root, name, (), left_out)
     if not checked:
         refuse([Failure(f"round {name}", "has no entries", "a round without entries ranks nobody")])
     ranked = ", ".join(one.submission.name for one in checked)
     said = [f"{entry} is not ranked in round {name}: {reason}" for entry, reason in left_out.items()]
     said.append(f"Round {name} closed, its salt revealed. Verified: {ranked}.")
     check_decisions(root, day, *said)  # while nothing is published
-    entrants = [*_entrants(checked), *trivial_entrants(round)]
+    entrants = [*entrants_of(checked), *trivial_entrants(round)]
     plans = {entrant.name: _plans(round, entrant, salt, pool, out) for entrant in entrants}
     refuse(list(_unfinished(plans)))
-    scored: dict[str, Scored] = {
-        env: Scored(environment_results({name: of[env] for name, of in plans.items() if env in of}, jobs=jobs))
-        for env in round.ids
-    }
-    public = {one.submission.name: _public_areas(one) for one in checked}
-    made = board(name, scored, entrants, public, {one.submission.name: one.sha256 for one in checked})
+    made = scored_board(round, checked, entrants, plans, jobs=jobs)
     published = root / "rounds" / name
     if published.exists():  # an open round has published nothing: a closing that was killed has left it
         shutil.rmtree(published)
@@ -150,6 +142,49 @@ def close_round(
     return made
 
 
+def check_prompts(pool: Path, salt: str) -> None:
+    """Check that a pool holds the prompts that a salt draws.
+
+    Raises:
+        RefusedError: if it does not.
+        PoolError: if it is damaged.
+    """
+    recorded = CandidatePool.open(pool)
+    there = [recorded.texts(row).prompt for row in range(recorded.n_prompts)]
+    if there != round_prompts(salt, len(there)):
+        refuse([Failure(str(pool), "does not hold the prompts that the salt draws", "record the pool from the salt")])
+
+
+def scored_board(
+    round: Round,
+    checked: Sequence[Checked],
+    entrants: Sequence[Entrant],
+    plans: Mapping[str, Mapping[str, tuple[Plan, Path]]],
+    *,
+    jobs: int,
+    published: bool = False,
+) -> Board:
+    """Score ranked runs from their logs, and return the board that they make.
+
+    Args:
+        round: whose they are.
+        checked: its entries.
+        entrants: entries and trivial agents.
+        plans: entrant -> environment -> its plan, and the directory of its runs.
+        jobs: processes.
+        published: see :func:`~duelgym_bench.leaderboard.ranked_runs.environment_results`.
+
+    Raises:
+        LogError: if a run does not replay.
+    """
+    scored: dict[str, Scored] = {}
+    for env in round.ids:
+        here = {name: of[env] for name, of in plans.items() if env in of}
+        scored[env] = Scored(environment_results(here, jobs=jobs, published=published))
+    public = {one.submission.name: _public_areas(one) for one in checked}
+    return board(round.name, scored, entrants, public, {one.submission.name: one.sha256 for one in checked})
+
+
 def _entries(root: Path, name: str) -> set[str]:
     """Return the folders of a round's entries, with those that are too damaged to say whose they are."""
     found = set()
@@ -161,8 +196,18 @@ def _entries(root: Path, name: str) -> set[str]:
     return found
 
 
-def _checked(root: Path, name: str, only: Sequence[str], left_out: Collection[str] = ()) -> list[Checked]:
-    """Return a round's entries, all of which must pass their check but those that are left out."""
+def checked_entries(root: Path, name: str, only: Sequence[str], left_out: Collection[str] = ()) -> list[Checked]:
+    """Return a round's entries, all of which must pass their check but those that are left out.
+
+    Args:
+        root: of the leaderboard.
+        name: of the round.
+        only: their names; empty: all.
+        left_out: names of those that do not count.
+
+    Raises:
+        RefusedError: naming what does not pass, or is no entry.
+    """
     found, failures = [], []
     for folder in sorted(path for path in (root / "submissions").glob("*--*--*") if path.is_dir()):
         if (only and folder.name not in only) or folder.name in left_out:
@@ -178,7 +223,8 @@ def _checked(root: Path, name: str, only: Sequence[str], left_out: Collection[st
     return found
 
 
-def _entrants(checked: Sequence[Checked]) -> list[Entrant]:
+def entrants_of(checked: Sequence[Checked]) -> list[Entrant]:
+    """Return entries as entrants, in their order."""
     return [entrant_of(one.submission, one.folder, one.sha256) for one in checked]
 
 
