@@ -1,5 +1,6 @@
 """Agents that the tests of isolation start in processes of their own: a good one, and what strangers might send."""
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -95,10 +96,12 @@ class Hostile:
     def much_memory(self):
         self.kept.append(np.ones(8192 * MB // 8))
 
-    def growing_shared_memory(self):
-        for _ in range(100):
-            self.kept.append(mmap.mmap(-1, 10 * MB))
-            self.kept[-1].write(b"x" * 10 * MB)
+    def memory_of_several(self):
+        for _ in range(2):
+            if os.fork() == 0:
+                self.kept.append(np.ones(160 * MB // 8))
+                time.sleep(30)
+                os._exit(0)
         time.sleep(30)
 
     def fork_bomb(self):
@@ -127,11 +130,19 @@ class Hostile:
         finally:
             time.sleep(0.2)  # time enough to be seen, if the kernel let through one more than is allowed
 
-    def busy_processes(self):
-        for _ in range(2):
+    def busy_orphans(self):
+        """Compute for ever, in pairs of processes whose parent ends at once."""
+        while True:
+            reader, writer = os.pipe()
             if os.fork() == 0:
-                self.endless_loop()
-        time.sleep(30)
+                if os.fork() == 0 or os.fork() == 0:
+                    while time.process_time() < 0.3:
+                        pass
+                os._exit(0)
+            os.wait()
+            os.close(writer)
+            os.read(reader, 1)  # returns when both have ended
+            os.close(reader)
 
     def killed(self):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -205,22 +216,27 @@ class Hostile:
 class Probe(Taste):
     """Tries what it must not be able to do; a counter is 1 where it could."""
 
-    def __init__(self, *, address, secret, hidden, pool, harness, outside, **rest):
+    def __init__(self, *, address, name, secret, hidden, pool, model, harness, outside, **rest):
         super().__init__(**rest)
         self.could = {
-            name: self.can(attempt)
-            for name, attempt in {
+            what: self.can(attempt)
+            for what, attempt in {
                 "find a descriptor": lambda: os.fstat(4),
                 "work in scratch": lambda: Path("notes").write_text("x"),
                 "compute": lambda: np.linalg.svd(np.eye(3)),
+                "wait for events": lambda: asyncio.run(asyncio.sleep(0)),
+                "talk to itself": lambda: self.send(socket.SOCK_SEQPACKET, name),  # the name is ignored
                 "connect": lambda: socket.create_connection(tuple(address), timeout=1),
                 "send": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", tuple(address)),
                 "use local sockets": lambda: socket.socket(socket.AF_UNIX),
+                "send to a name": lambda: self.send(socket.SOCK_DGRAM, name),
+                "send to a name by another type": lambda: self.send(socket.SOCK_RAW, name),
                 "change its code": lambda: os.open(__file__, os.O_APPEND | os.O_WRONLY),
                 "write outside": lambda: Path(outside).write_text("x"),
                 "read outside": lambda: Path(secret).read_text(),
                 "read what is hidden": lambda: Path(hidden).read_text(),
                 "read the pool": lambda: next(Path(pool).iterdir()),
+                "read the reward model": lambda: next(Path(model).iterdir()),
                 "read passwords": lambda: Path("/etc/passwd").read_text(),
                 "see the harness": lambda: Path(f"/proc/{harness}/cmdline").read_bytes(),
                 "read the harness's memory": lambda: os.open(f"/proc/{harness}/mem", os.O_RDONLY),
@@ -231,9 +247,14 @@ class Probe(Taste):
                 "find a variable": lambda: os.environ["DUELGYM_TEST_SECRET"],
                 "be root": lambda: [1][os.getuid()],
                 "hide memory": lambda: os.memfd_create("hidden"),
+                "hide memory by sharing it": lambda: mmap.mmap(-1, MB),
+                "hide memory by a device": lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), MB),
+                "hide memory in a pipe": self.splice,
+                "hide memory in semaphores": lambda: self.called("semctl", self.called("semget", 0, 1, 0o600), 0, 0),
+                "hide times of children": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
                 "make namespaces": lambda: self.called("unshare", 0x10000000),
                 "make namespaces by clone": self.clone,
-                "trace": lambda: self.called("ptrace", 16, os.getppid(), 0, 0),
+                "trace": lambda: self.called("ptrace", 0x4206, os.getppid(), 0, 0),  # which does not stop it
             }.items()
         }
 
@@ -250,8 +271,20 @@ class Probe(Taste):
 
     @staticmethod
     def called(name, *arguments):
-        if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) == -1:
+        answer = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)
+        if answer == -1:
             raise OSError(ctypes.get_errno(), name)
+        return answer
+
+    @staticmethod
+    def send(kind, name):
+        one, other = socket.socketpair(socket.AF_UNIX, kind)
+        with one, other:
+            one.sendto(b"x", name.encode())
+
+    def splice(self):
+        shown = ctypes.create_string_buffer(1)
+        self.called("vmsplice", os.pipe()[1], (ctypes.c_size_t * 2)(ctypes.addressof(shown), 1), 1, 0)
 
     def clone(self):
         flags, number = 0x10000000 | signal.SIGCHLD, {"x86_64": 56, "aarch64": 220}[os.uname().machine]

@@ -1,6 +1,7 @@
 """Agents in processes of their own: the same answers as in this process, and everything that should be out of reach."""
 
 import ast
+import contextlib
 import copy
 import os
 import socket
@@ -36,6 +37,15 @@ def contexts(seed, texts=False):
         return Contexts(prompts, candidates)
     shown = tuple(tuple(f"réponse \0 {row} {column} \ud800" for column in range(6)) for row in range(3))
     return Contexts(prompts, candidates, ("one", "", "drei\n"), shown)
+
+
+@contextlib.contextmanager
+def local_server():
+    """Yield a socket of this machine that anybody can send to, and its name."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.setblocking(False)
+        server.bind("")  # the kernel finds a name that is free
+        yield server, server.getsockname().decode()
 
 
 def test_ten_lines_answer_as_in_this_process(isolation):
@@ -129,33 +139,37 @@ def test_nothing_is_within_reach(isolation, code, tmp_path, monkeypatch):
     secret.write_text("the salt")
     hidden.parent.mkdir(exist_ok=True)
     hidden.write_text("the utilities")
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", 0)) as server, local_server() as (local, name):
         arguments = {
             "address": list(server.getsockname()),
+            "name": name,
             "secret": str(secret),
             "hidden": str(link / "pool" / "utilities"),
             "pool": str(assets.POOL),
+            "model": str(assets.REWARD_MODEL),
             "harness": os.getpid(),
             "outside": str(tmp_path / "trace"),
         }
         hiding = Isolation(code=(link,), hidden=(hidden.parent,), namespaces=isolation.namespaces)
         with IsolatedAgent("isolated_agents:Probe", SIZES | arguments, hiding) as agent:
             could = {name for name, count in agent.counters().items() if count}
-    assert {"work in scratch", "compute"} <= could
+        with pytest.raises(BlockingIOError):
+            local.recv(1)
     if isolation.namespaces == "off":  # files and the list of processes are the user's, as ``missing`` says
-        could -= {"write outside", "change its code", "set the kernel", "be root"}
+        could -= {"write outside", "change its code", "set the kernel", "be root", "hide memory by a device"}
         could = {name for name in could if not name.startswith(("read", "see"))}
     else:
         assert not (tmp_path / "trace").exists()
-    assert could == {"work in scratch", "compute"}
+    assert could == {"work in scratch", "compute", "wait for events", "talk to itself"}
 
 
 def test_without_isolation_the_probe_reaches_everything(code, tmp_path):
     """Else it would prove nothing."""
     (tmp_path / "secret").write_text("the salt")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        arguments = {"address": list(server.getsockname()), "pool": str(assets.POOL), "harness": os.getpid()}
-        arguments |= {name: str(tmp_path / "secret") for name in ("secret", "hidden", "outside")}
+    with socket.create_server(("127.0.0.1", 0)) as server, local_server() as (_, name):
+        arguments = {"address": list(server.getsockname()), "name": name, "harness": os.getpid()}
+        arguments |= {"pool": str(assets.POOL), "model": str(assets.REWARD_MODEL)}
+        arguments |= {file: str(tmp_path / "secret") for file in ("secret", "hidden", "outside")}
         script = f"import isolated_agents; print(isolated_agents.Probe(**{SIZES | arguments}).counters())"
         variables = os.environ | {"PYTHONPATH": str(code), "DUELGYM_TEST_SECRET": "salt"}
         command = [sys.executable, "-c", script]
@@ -164,7 +178,9 @@ def test_without_isolation_the_probe_reaches_everything(code, tmp_path):
     assert could >= {
         *("work in scratch", "compute", "connect", "send", "use local sockets", "change its code", "write outside"),
         *("read outside", "read what is hidden", "read the pool", "read passwords", "see the harness"),
-        *("signal the harness", "find a variable", "hide memory"),
+        *("read the reward model", "signal the harness", "find a variable", "wait for events", "talk to itself"),
+        *("send to a name", "send to a name by another type", "hide memory", "hide memory by sharing it"),
+        *("hide memory by a device", "hide memory in a pipe", "hide memory in semaphores", "hide times of children"),
     }
 
 

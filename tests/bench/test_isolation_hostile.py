@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 
 from duelgym.agent import Contexts
+from duelgym_bench.isolation import process
 from duelgym_bench.isolation.agent import IsolatedAgent
 from duelgym_bench.isolation.launch import Isolation
 from duelgym_bench.isolation.limits import MB, Limits
 from duelgym_bench.isolation.process import IsolationError
+from duelgym_bench.isolation.usage import descendants
 
 SIZES = {"prompt_dim": 4, "candidate_dim": 4, "n_candidates": 6, "batch_size": 3, "budget": 30, "seed": 1}
 SHOWN = Contexts(np.zeros((3, 4), dtype=np.float32), np.zeros((3, 6, 4), dtype=np.float32))
@@ -28,7 +31,7 @@ ENDS = {
     "endless_loop": r"took longer than the 1 s that it may",
     "drips": r"took longer than the 1 s that it may",
     "much_memory": r"raised MemoryError: .*Unable to allocate 8.00 GiB .*",
-    "growing_shared_memory": r"held 3\d\d MB of memory; 300 are allowed",
+    "memory_of_several": r"held \d+ MB of memory; 300 are allowed",
     "killed": r"did not return: its process was killed by SIGKILL",
     "crash": r"did not return: its process was killed by SIGSEGV",
     "exits_255": r"did not return: its process ended with exit status 255",
@@ -42,7 +45,6 @@ ENDS = {
     "objects": r"gave what cannot be sent: array 'pairs' is of type object; only numbers and bool can be sent",
     "out_of_range": r"answered positions from 6 to 6; 0 to 5 were shown",
     "overflowing": r"answered positions from -1 to -1; 0 to 5 were shown",
-    "hangs_up": r"closed its connection",
 }
 TIMED = ("endless_loop", "drips")
 IN_NAMESPACES = {
@@ -97,8 +99,7 @@ def test_the_kernel_caps_what_namespaces_hold(enclosed, trick):
     ("trick", "limits", "end"),
     [
         ("many_sleepers", {}, r"(raised BlockingIOError: .*|(ran|held) \d+ .* are allowed)"),
-        ("busy_processes", {"cpu_seconds": 1}, r"used \d.\d s of processor time; 1 are allowed"),
-        ("endless_loop", {"run_seconds": 1}, r"ran for longer than 1 s"),
+        ("busy_orphans", {"cpu_seconds": 3}, r"used \d+\.\d s of processor time; 3 are allowed"),
         ("orphan_and_leave", {}, r"ended with exit status 7"),
         ("large_file", {}, r"raised OSError: \[Errno 27\] File too large"),
     ],
@@ -106,6 +107,52 @@ def test_the_kernel_caps_what_namespaces_hold(enclosed, trick):
 def test_limits_hold_with_and_without_namespaces(isolation, trick, limits, end):
     message = failure(isolation, trick, replace(LIMITS, **limits))
     assert re.search(end + "$", message), message
+
+
+def test_the_whole_run_is_limited(code):
+    message = failure(Isolation(code=(code,)), "endless_loop", replace(LIMITS, run_seconds=5))
+    assert message.endswith("ran for longer than 5 s")
+
+
+@pytest.mark.parametrize(
+    ("trick", "end"),
+    [("hangs_up", "closed its connection"), ("crash", "did not return: its process was killed by SIGSEGV")],
+)
+def test_how_it_went_does_not_depend_on_how_soon_its_guard_looks(isolation, trick, end, monkeypatch):
+    monkeypatch.setattr(process, "_NOTICED", 0.1)
+    with IsolatedAgent(NAME, SIZES | {"trick": trick}, replace(isolation, limits=LIMITS)) as agent:
+        handle = agent._process._guard
+        _, _, (guard, *_), _ = handle.end.peek()
+        state, hang_up = Path(f"/proc/{descendants(guard.pid)[0]}/stat"), handle.hang_up
+
+        def late():
+            hang_up()
+            while trick == "crash" and state.read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+            guard.send_signal(signal.SIGCONT)
+
+        monkeypatch.setattr(handle, "hang_up", late)
+        guard.send_signal(signal.SIGSTOP)
+        with pytest.raises(IsolationError, match=rf"select_pairs\(\) {end}$"):
+            agent.select_pairs(SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("what", "end"), [("took too long", "took too long"), (None, "did not return, and its guard does not say why")]
+)
+def test_a_guard_that_says_nothing_overrules_nothing(code, what, end, monkeypatch):
+    with IsolatedAgent(NAME, SIZES | {"trick": ""}, Isolation(code=(code,))) as agent:
+        monkeypatch.setattr(agent._process._guard, "told", lambda seconds: {})
+        with pytest.raises(IsolationError, match=rf"recommend\(\) {end}$"):
+            agent._process.fail("recommend", what)
+
+
+def test_a_harness_may_ignore_its_children(code):
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert failure(Isolation(code=(code,)), "killed").endswith("was killed by SIGKILL")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_flood_of_output_is_cut_to_its_end(isolation):

@@ -1,5 +1,6 @@
 """What crosses between harness and isolated agent, and what is counted of it: every byte doubted."""
 
+import contextlib
 import json
 import os
 import socket
@@ -16,11 +17,12 @@ from hypothesis.extra import numpy as arrays_of
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.isolation.limits import MB, Limits
-from duelgym_bench.isolation.usage import Usage, descendants, usage_of
+from duelgym_bench.isolation.usage import Usage, descendants, usage_in_namespace, usage_of
 from duelgym_bench.isolation.wire import MAX_HEADER, Channel, WireError
 
 TYPES = st.sampled_from(["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"])
 ARRAYS = TYPES.flatmap(lambda kind: arrays_of.arrays(kind, arrays_of.array_shapes(min_dims=0, min_side=0)))
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def received(sent, max_bytes=1 << 20):
@@ -127,20 +129,66 @@ def test_a_deadline_is_one_for_the_whole_message():
         assert 0.25 <= time.monotonic() - start < 10
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_usage_is_that_of_the_processes():
-    script = (
-        "import time; kept = bytearray(64 << 20); [None for _ in range(3_000_000)]; print(flush=True); time.sleep(60)"
-    )
+@contextlib.contextmanager
+def running(script):
+    """Yield the number of a process that does something, says so and waits."""
+    script = f"import time\n{script}\nprint(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
-        child.stdout.readline()
-        assert child.pid in descendants(os.getpid())
-        usage = usage_of([child.pid])
-        twice = usage_of([child.pid, child.pid])
-        child.kill()
+        try:
+            child.stdout.readline()
+            yield child.pid
+        finally:
+            child.kill()
+
+
+@LINUX
+def test_usage_is_that_of_the_processes():
+    with running("kept = bytearray(64 << 20); [None for _ in range(3_000_000)]") as child:
+        assert child in descendants(os.getpid())
+        usage, twice = usage_of([child]), usage_of([child, child])
     assert usage.threads == 1 and 64 * MB < usage.memory < 128 * MB and 0 < usage.cpu_seconds < 30
     assert (twice.threads, twice.memory) == (2, 2 * usage.memory)
-    assert usage_of([child.pid]) == Usage(0, 0, 0.0)  # it has ended
+    assert usage_of([child]) == Usage(0, 0, 0.0)  # it has ended
+
+
+@LINUX
+def test_page_tables_are_memory():
+    each, size = 2 << 20, 64 << 30  # one page of 4 KB for each 2 MB of addresses
+    mapped = f"mmap.mmap(-1, {size}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)"
+    with running(f"import mmap; shown = {mapped}; [shown[at] for at in range(0, {size}, {each})]") as child:
+        assert 128 * MB < usage_of([child]).memory < 192 * MB
+
+
+@LINUX
+def test_memory_is_found_where_the_first_thread_has_ended():
+    script = """
+import ctypes, os, threading
+kept, ended = bytearray(64 << 20), f"/proc/{os.getpid()}/stat"
+def stay():
+    while b") Z" not in open(ended, "rb").read():
+        time.sleep(0.01)
+    print(flush=True)
+    time.sleep(60)
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+"""
+    with running(script) as child:
+        usage = usage_of([child])
+    assert usage.threads == 2 and 64 * MB < usage.memory < 128 * MB
+
+
+def test_a_namespace_uses_what_its_orphans_did(tmp_path):
+    ticks = os.sysconf("SC_CLK_TCK")
+    for process, times, threads in ((1, (90, 80, 5, 4), 1), (2, (10, 20, 30, 40), 3), (3, (1, 1, 1, 1), 1)):
+        (tmp_path / str(process)).mkdir()
+        fields = ["S", "0", *["0"] * 9, *(str(each * ticks) for each in times), "20", "0", str(threads), "0"]
+        (tmp_path / str(process) / "stat").write_text(f"{process} (a) b) {' '.join(fields)}\n")
+        (tmp_path / str(process) / "status").write_text("Name:\tVmRSS:\nVmRSS:\t 8 kB\nVmPTE:\t 2 kB\nVmSwap:\t 1 kB\n")
+    proc = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert usage_in_namespace(proc) == Usage(threads=4, memory=22 << 10, cpu_seconds=113.0)
+    finally:
+        os.close(proc)
 
 
 def test_a_breach_is_named():

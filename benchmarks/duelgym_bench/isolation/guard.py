@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import time
 from typing import Any
@@ -30,6 +31,7 @@ def main(control: int, wire: int) -> None:
         control: descriptor of the control socket.
         wire: descriptor of the agent's end of the protocol.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where a harness has it ignored, no child could be waited for
     with socket.socket(fileno=control) as connection, connection.makefile("rwb") as lines:
         task = json.loads(lines.readline())
         limits = Limits(**task["limits"])
@@ -44,10 +46,10 @@ def main(control: int, wire: int) -> None:
         os.close(writer)
         _tell(lines, missing=missing)
         output = _Tail(reader, limits.output)
-        reason = _watch(connection, output, enclosure, limits)
+        reason, ended = _watch(connection, output, enclosure, limits)
         status = enclosure.end()
         output.drain()
-        _tell(lines, reason=reason, status=status, output=output.text, written=output.written)
+        _tell(lines, reason=reason, ended=ended, status=status, output=output.text, written=output.written)
 
 
 def _tell(lines: Any, **message: object) -> None:
@@ -82,8 +84,8 @@ class _Tail:
         return self.bytes.decode(errors="replace")
 
 
-def _watch(control: socket.socket, output: _Tail, enclosure: Enclosure, limits: Limits) -> str | None:
-    """Return when the agent's process has ended or must; why it must, or None."""
+def _watch(control: socket.socket, output: _Tail, enclosure: Enclosure, limits: Limits) -> tuple[str | None, bool]:
+    """Return when the agent's process has ended or must: why it must, or None; and whether it has."""
     ended = os.pidfd_open(enclosure.top)
     poll = select.poll()
     for descriptor in (control.fileno(), output.reader, ended):
@@ -96,13 +98,13 @@ def _watch(control: socket.socket, output: _Tail, enclosure: Enclosure, limits: 
             if output.reader in ready and not output.read():
                 poll.unregister(output.reader)  # closed by every process that could write
             if control.fileno() in ready or ended in ready:
-                return None
+                return None, ended in ready
             now = time.monotonic()
             if now >= look:
                 if now - start > limits.run_seconds:
-                    return f"ran for longer than {limits.run_seconds:g} s"
+                    return f"ran for longer than {limits.run_seconds:g} s", False
                 if (breach := enclosure.usage().breach(limits)) is not None:
-                    return breach
+                    return breach, False
                 look = time.monotonic() + enclosure.interval
     finally:
         os.close(ended)

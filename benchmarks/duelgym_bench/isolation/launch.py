@@ -53,7 +53,8 @@ class Isolation:
     Attributes:
         code: directories in which its modules are; a custom agent's is not found in the current directory.
         readable: files and directories that it may read besides, such as pretrained weights.
-        hidden: what it may not read though it lies among those. ``LLMDuel-v0``'s pool is always hidden.
+        hidden: what it may not read though it lies among those. ``LLMDuel-v0``'s pool is always hidden, and so is the
+            reward model by which that was rated.
         limits: what it may use.
         namespaces: ``"required"`` refuses to start where the kernel lends none, or anything else is missing, as ranked
             runs must; ``"wanted"`` does without, and says what that means; ``"off"`` never asks for any.
@@ -78,6 +79,7 @@ class Guard:
 
     def __init__(self, task: Mapping[str, Any]) -> None:
         self._control, control = socket.socketpair()
+        self._heard = b""  # the beginning of a message
         self.wire, wire = socket.socketpair()
         numbers = control.fileno(), wire.fileno()
         with control, wire:
@@ -104,16 +106,17 @@ class Guard:
 
     def told(self, seconds: float) -> dict[str, Any]:
         """Return its next message; nothing if there is none in that time."""
-        line, deadline = b"", time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
-            while not line.endswith(b"\n"):
+            while not self._heard.endswith(b"\n"):
                 self._control.settimeout(max(deadline - time.monotonic(), 1e-3))
                 part = self._control.recv(1)  # two messages may have come
                 if not part:
                     return {}
-                line += part
+                self._heard += part
         except OSError:
             return {}
+        line, self._heard = self._heard, b""
         return json.loads(line)
 
 
@@ -134,7 +137,7 @@ def launch(who: str, name: str, arguments: Mapping[str, Any], isolation: Isolati
         "arguments": dict(arguments),
         "code": [str(path.absolute()) for path in isolation.code],
         "readable": [str(path) for path in readable],
-        "hidden": [str(path.absolute()) for path in (assets.POOL, *isolation.hidden)],
+        "hidden": [str(path.absolute()) for path in (assets.POOL, assets.REWARD_MODEL, *isolation.hidden)],
         "limits": asdict(isolation.limits),
     }
     refusal, seconds = "switched off", isolation.limits.start_seconds

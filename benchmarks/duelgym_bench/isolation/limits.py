@@ -18,8 +18,9 @@ class Limits:
         call_seconds: wall-clock time of one call, with the transfer of its arguments.
         run_seconds: wall-clock time from start to end, time between calls included.
         cpu_seconds: processor time of all its processes together.
-        memory: resident bytes of all its processes together; and the data segment of each of them, so that one
-            allocation beyond it fails at once instead of being noticed when it is used. Files in scratch come on top.
+        memory: bytes of all its processes together, resident or swapped out, with their page tables; and the data
+            segment of each of them, so that one allocation beyond it fails at once instead of being noticed when it is
+            used. Files in scratch come on top.
         processes: processes and threads at a time.
         scratch: bytes that its scratch directory holds, in 4 096 files at most.
         file: bytes of one file.

@@ -19,7 +19,8 @@ _INSIDE = 1000  # the agent's user and group as it sees them: any but 0
 _NOBODY = 65534  # whose rights it has outside, where this process is root; else its own
 _SYSTEM = (
     *("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/etc/ld.so.cache"),
-    *("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
+    *("/dev/null", "/dev/full", "/dev/random", "/dev/urandom"),
+    # not /dev/zero, of which memory can be mapped that belongs to no process
     "/sys/devices/system/cpu",  # from which numeric libraries learn what they run on
 )
 _ELSEWHERE = "/tmp"  # any directory that there is everywhere; the new root is put together on top of it

@@ -15,7 +15,7 @@ from duelgym_bench.isolation.launch import Isolation, launch
 from duelgym_bench.isolation.wire import Announced, Channel, WireError
 
 _PATIENCE = 10.0  # seconds, for the guard to say how the agent ended
-_NOTICED = 2.0  # seconds, in which the guard of an agent that has ended notices
+_NOTICED = 5.0  # seconds that an agent has to end after its connection has; then it is ended
 _SHOWN = 300  # characters of what comes from the agent, in a message
 
 
@@ -113,15 +113,11 @@ class AgentProcess:
         Raises:
             IsolationError: always.
         """
-        if what is not None:
-            self._guard.hang_up()
-        report = self._guard.told(_NOTICED if what is None else _PATIENCE)
-        if not report:  # it closed its end, and lives on
+        report = self._guard.told(_NOTICED) if what is None else {}
+        if not report:
             self._guard.hang_up()
             report = self._guard.told(_PATIENCE)
-            what = "closed its connection"
-        if what is None or report.get("reason"):
-            what = report.get("reason") or _death(report.get("status"))
+        what = report.get("reason") or what or _departure(report)
         message = f"{self.who}: {call}() {what}"
         if report.get("output"):
             message += f"; it wrote {report['written']} bytes, at last {_printable(report['output'], last=True)!r}"
@@ -146,7 +142,13 @@ class AgentProcess:
                 )
 
 
-def _death(status: int | None) -> str:
+def _departure(report: Mapping[str, Any]) -> str:
+    """Return what became of an agent that is gone, as its guard tells it."""
+    if not report:
+        return "did not return, and its guard does not say why"
+    if not report["ended"]:
+        return "closed its connection"
+    status = report["status"]
     for number in signal.Signals:
         if status == 128 + number:
             return f"did not return: its process was killed by {number.name}"

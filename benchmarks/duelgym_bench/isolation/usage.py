@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from duelgym_bench.isolation.limits import MB, Limits
 
-_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-_PARENT, _TIMES, _THREADS, _RESIDENT = 1, slice(11, 15), 17, 21  # in /proc/PID/stat, behind the command's name
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PARENT, _TIMES, _TIMES_OF_CHILDREN, _THREADS = 1, slice(11, 15), slice(13, 15), 17  # in stat, behind the name
+_HELD = frozenset((b"VmRSS:", b"VmPTE:", b"VmSwap:", b"HugetlbPages:"))  # in status, in kB
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Usage:
 
     Attributes:
         threads: of all of them; a process has at least one.
-        memory: resident bytes; pages that several of them share count for each.
+        memory: bytes that are resident, swapped out or huge pages, and page tables; what several of them share counts
+            for each.
         cpu_seconds: processor time, that of ended children included.
     """
 
@@ -39,14 +41,17 @@ class Usage:
 
 def usage_in_namespace(proc: int) -> Usage:
     """Return what a PID namespace uses apart from its process 1, given a descriptor of its ``/proc``."""
-    return _total(fields for process, fields in _all_processes(proc) if process != 1)
+    processes = dict(_all_processes(proc))
+    orphans = _seconds(processes.pop(1, []), _TIMES_OF_CHILDREN)  # their parent when they end is process 1
+    used = _total(proc, processes.items())
+    return replace(used, cpu_seconds=used.cpu_seconds + orphans)
 
 
 def usage_of(processes: Iterable[int]) -> Usage:
     """Return what some processes use; those that have ended use nothing."""
     proc = os.open("/proc", os.O_RDONLY)
     try:
-        return _total(fields for process in processes if (fields := _fields(proc, process)) is not None)
+        return _total(proc, [(process, fields) for process in processes if (fields := _fields(proc, process))])
     finally:
         os.close(proc)
 
@@ -67,27 +72,58 @@ def descendants(ancestor: int) -> list[int]:
 
 def _all_processes(proc: int) -> Iterator[tuple[int, list[bytes]]]:
     for name in os.listdir(proc):
-        if name.isdigit() and (fields := _fields(proc, int(name))) is not None:
+        if name.isdigit() and (fields := _fields(proc, int(name))):
             yield int(name), fields
 
 
-def _fields(proc: int, process: int) -> list[bytes] | None:
+def _total(proc: int, processes: Collection[tuple[int, Sequence[bytes]]]) -> Usage:
+    return Usage(
+        threads=sum(int(fields[_THREADS]) for _, fields in processes),
+        memory=sum(_memory(proc, process) for process, _ in processes),
+        cpu_seconds=sum(_seconds(fields, _TIMES) for _, fields in processes),
+    )
+
+
+def _fields(proc: int, process: int) -> list[bytes]:
+    return _content(proc, f"{process}/stat").rpartition(b")")[2].split()
+
+
+def _seconds(fields: Sequence[bytes], times: slice) -> float:
+    return sum(map(int, fields[times])) / _TICKS
+
+
+def _memory(proc: int, process: int) -> int:
+    """Return what a process holds; where its first thread has ended before others, only those are said to hold anything."""
+    return _held(proc, f"{process}") or max((_held(proc, thread) for thread in _threads(proc, process)), default=0)
+
+
+def _held(proc: int, thread: str) -> int:
+    lines = (line.split() for line in _content(proc, f"{thread}/status").splitlines())
+    return sum(int(words[1]) << 10 for words in lines if words and words[0] in _HELD)
+
+
+def _threads(proc: int, process: int) -> list[str]:
     try:
-        file = os.open(f"{process}/stat", os.O_RDONLY, dir_fd=proc)
+        directory = os.open(f"{process}/task", os.O_RDONLY, dir_fd=proc)
     except OSError:  # it has ended
-        return None
+        return []
     try:
-        return os.read(file, 4096).rpartition(b")")[2].split()
+        return [f"{process}/task/{name}" for name in os.listdir(directory)]  # noqa: PTH208
     except OSError:
-        return None
+        return []
+    finally:
+        os.close(directory)
+
+
+def _content(proc: int, path: str) -> bytes:
+    """Return what a file of a process says; nothing if that has ended."""
+    try:
+        file = os.open(path, os.O_RDONLY, dir_fd=proc)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 1 << 16)
+    except OSError:
+        return b""
     finally:
         os.close(file)
-
-
-def _total(stats: Iterable[list[bytes]]) -> Usage:
-    threads = pages = ticks = 0
-    for fields in stats:
-        threads += int(fields[_THREADS])
-        pages += int(fields[_RESIDENT])
-        ticks += sum(map(int, fields[_TIMES]))
-    return Usage(threads, pages * _PAGE, ticks / _TICKS)
