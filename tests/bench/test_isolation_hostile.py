@@ -99,7 +99,7 @@ def test_the_kernel_caps_what_namespaces_hold(enclosed, trick):
     ("trick", "limits", "end"),
     [
         ("many_sleepers", {}, r"(raised BlockingIOError: .*|(ran|held) \d+ .* are allowed)"),
-        ("busy_orphans", {"cpu_seconds": 3}, r"used \d+\.\d s of processor time; 3 are allowed"),
+        ("busy_orphans", {"cpu_seconds": 3, "memory": 1024 * MB}, r"used \d+\.\d s of processor time; 3 are allowed"),
         ("orphan_and_leave", {}, r"ended with exit status 7"),
         ("large_file", {}, r"raised OSError: \[Errno 27\] File too large"),
     ],

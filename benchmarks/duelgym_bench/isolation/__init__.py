@@ -13,16 +13,17 @@ must derive one of them from a secret.
 
 **What is stopped, with namespaces.** The agent runs without any privilege (as nobody, if the harness is root), and sees: its own
 processes; Python's installation, duelgym's three packages without ``LLMDuel-v0``'s pool and the reward model that rated it,
-its own code and what was named to it, all read-only; an empty scratch directory in memory. There is no network and no accelerator. Its processes together stay within
-:class:`~duelgym_bench.isolation.limits.Limits`: the kernel caps their number and one allocation; the guard looks at memory
-and processor time 40 times a second and kills all of them at once, as it does when the harness ends, however it ends. What
+its own code and what was named to it, all read-only; an empty scratch directory in memory. There is no network and no
+accelerator. Its processes together stay within :class:`~duelgym_bench.isolation.limits.Limits`: the kernel caps their number
+and one allocation; the guard looks at memory and processor time 40 times a second and kills all of them at once, as it does
+when the harness ends, however it ends. What it could not count is refused: memory that processes share without a file
+(Python's ``mmap.mmap(-1, length)`` is such), and ignoring or handling SIGCHLD, with which children's times could be lost. What
 they print is thrown away but for the last few KB. Environment variables, descriptors and arguments of the harness are not
 inherited. Nothing is left behind.
 
 **What is not.** A hole in the Linux kernel: a filter of system calls keeps the riskiest parts away, but ranked runs of strangers
 belong on a machine that holds nothing else and is thrown away afterwards. Memory that the kernel holds for pipes and
 sockets is bounded by their number alone, and between two looks memory can grow beyond its limit for some hundredths of a second.
-Memory that processes share without a file, python's ``mmap.mmap(-1, ...)`` among it, is refused, since no look would find all of it.
 Timing and load of shared processors and caches can be seen by an agent, and it slows others by using them. Which
 candidates it is shown may tell it what the pool is: it can carry answers to public pools in its own code, or a copy of the
 reward model that would give them. Only reading that code finds these.
@@ -34,6 +35,7 @@ carry no label.
 **Where the kernel lends no namespaces** (some containers and hardened systems), limits, watching and the filter remain: no network,
 no signals to others, no tracing. But files are those of the user who runs the harness, to read and to write, among them the
 harness's memory in ``/proc`` where the system does not forbid it (to root it never does); a number of processes is
-noticed (ten times a second) rather than capped, which a fork bomb may outrun; of scratch only single files are limited; and what it writes to files in memory, as in ``/dev/shm``, or shares by mapping
-``/dev/zero``, no limit counts. This is said in :attr:`~duelgym_bench.isolation.agent.IsolatedAgent.missing`, and ``namespaces="required"`` refuses to run like that.
+noticed (ten times a second) rather than capped, which a fork bomb may outrun; of scratch only single files are limited; and no
+limit counts what it holds in files in memory, as in ``/dev/shm``, or by sharing a mapping of ``/dev/zero``. What is missing is
+said in :attr:`~duelgym_bench.isolation.agent.IsolatedAgent.missing`, and ``namespaces="required"`` refuses to run like that.
 """

@@ -86,9 +86,8 @@ _PERMIT: _Instruction = (_RETURN, 0, 0, _ALLOW)
 def filter_calls(*, signals: bool) -> None:
     """Refuse from now on, to this process and to all that it starts, what an agent has no need of.
 
-    That is: sockets but for connected pairs; tracing and reading other processes; memory outside of processes, so that
-    of what processes share only files remain; children whose end is ignored, as their processor time would be;
-    namespaces and mounts; kernel interfaces with a history of holes.
+    That is: sockets but for connected pairs; tracing and reading other processes; memory outside of processes; hiding the
+    processor time of children; namespaces and mounts; kernel interfaces with a history of holes.
 
     Args:
         signals: whether other processes may be signalled, as is right where only the agent's own can be seen.
@@ -117,6 +116,7 @@ def _program(machine: str, only: int | None) -> list[_Instruction]:
     # what clone3 is asked for lies in memory, where a filter cannot look; without it, libraries use clone
     program += _on(_CLONE3[column], _refuse(errno.ENOSYS))
     program += _on(_CLONE[column], _argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACE), _refuse(errno.EPERM), _PERMIT)
+    # shared memory without a file stays though no process has it among its resident pages
     shared = (_ANY_BIT, 0, 2, mmap.MAP_ANONYMOUS), (_ANY_BIT, 0, 1, mmap.MAP_SHARED)
     program += _on(_MMAP[column], _argument(3), *shared, _refuse(errno.EPERM), _PERMIT)
     # pairs of other types can be sent from to anybody who has an address
@@ -124,6 +124,7 @@ def _program(machine: str, only: int | None) -> list[_Instruction]:
     connected = (_EQUAL, 2, 0, socket.SOCK_STREAM), (_EQUAL, 1, 0, socket.SOCK_SEQPACKET)
     kind = _argument(1), (_AND, 0, 0, _SOCKET_TYPE)
     program += _on(_SOCKETPAIR[column], *local, *kind, *connected, _refuse(errno.EPERM), _PERMIT)
+    # children that end while SIGCHLD is ignored leave their times to nobody
     of_children = _argument(0), (_EQUAL, 0, 1, signal.SIGCHLD)
     program += _on(_SIGACTION[column], *of_children, _refuse(errno.EPERM), _PERMIT)
     if only is not None:
