@@ -126,6 +126,12 @@ def main() -> int:
         parser.error(f"{arguments.directory} has no report: run 'duelgym-bench report' first ({error})")
     if results["baseline"] != BASELINE:
         parser.error(f"the report divides by the labels of {results['baseline']}: run it with --baseline {BASELINE}")
+    first, last = (results["summary"]["checkpoints"][k] for k in (1, -1))
+    if first > LABELS[0] or last < LABELS[-1]:
+        parser.error(
+            f"the runs are assessed from {first} to {last} labels, the published ones from {LABELS[0]} to {LABELS[-1]}: "
+            "run the suite ee2024 in its own size"
+        )
     print(as_markdown(table(results["summary"])))
     if arguments.figure:
         write_atomically(arguments.figure, figure(results["summary"]))

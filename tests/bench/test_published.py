@@ -53,6 +53,16 @@ def test_values_between_checkpoints_are_linear_in_log_labels(published, monkeypa
     assert figure.read_bytes().startswith(b"<?xml") and b"#ffffff" in figure.read_bytes()
 
 
+def test_fewer_labels_than_were_published_are_refused_not_made_up(published, monkeypatch, directory, capsys):
+    file, whole = directory / "results.json", (directory / "results.json").read_text()
+    for ends, words in (("2000, 38999", "from 2000 to 38999 labels"), ("2001, 40000", "from 2001 to 40000 labels")):
+        file.write_text(whole.replace("2000, 40000", ends))
+        with pytest.raises(SystemExit, match="2"):
+            run(published, monkeypatch, directory)
+        captured = capsys.readouterr()
+        assert words in captured.err and not captured.out
+
+
 def test_a_report_against_another_agent_is_refused(published, monkeypatch, directory, capsys):
     file = directory / "results.json"
     file.write_text(file.read_text().replace('"baseline": "ee2024-passive"', '"baseline": "passive-ensemble"'))
