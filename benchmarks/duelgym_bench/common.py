@@ -1,4 +1,9 @@
-"""Fitting the common learner to a log, and choosing its regulariser on prompts that reporting never uses."""
+"""Fitting the common learner to a log, and choosing its features and regulariser on prompts that reports never assess.
+
+Those are a pool's ``tune`` prompts, halves of its learning prompts where it keeps none, or questions drawn afresh. Where every
+prompt is for a report to use, as where a language model answers live or a pool is asked about with ``split="all"``,
+nothing is chosen, and the learner is :data:`UNTUNED`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from duelgym.envs.problems import build_problem
 from duelgym.envs.registration import IDS
 from duelgym.envs.session import DuelSession
 from duelgym.errors import LogError
+from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym.rounds import MemberLog, read_queries
 from duelgym_agents.reward_models.feature_map import FeatureMap
 from duelgym_bench.files import write_atomically
@@ -26,7 +32,13 @@ TUNING_SEEDS = 3
 
 @dataclass(frozen=True)
 class CommonLearner:
-    """The one learner of a set of runs: features and regulariser, chosen once with passive labels."""
+    """The one learner of a set of runs.
+
+    Attributes:
+        features: which ones, as in :class:`~duelgym_agents.reward_models.feature_map.FeatureMap`.
+        regularizer: as in :func:`~duelgym_bench.learner.fit_logistic`.
+        chosen_by: how both were chosen, in words.
+    """
 
     features: str
     regularizer: float
@@ -42,8 +54,12 @@ class CommonLearner:
             raise LogError(f"{path} cannot be read ({error}); it was not written by this version") from None
 
 
+UNTUNED = CommonLearner("fourier", 1.0, "nothing: these runs leave no prompts to choose it on")
+"""The learner where none can be chosen: what the ``ee2024`` suite's tuning prompts chose."""
+
+
 def tuning_session(plan: Plan, index: int) -> DuelSession:
-    """Return an episode for tuning, on prompts and a seed that reporting never uses."""
+    """Return an episode for tuning, on prompts that reports never assess and a seed that they never use."""
     problem = build_problem(IDS[plan.env], tuning_arguments(plan.env, plan.env_kwargs))
     seed = replace(plan, tuning=True).env_seed(index)
     return DuelSession.seeded(problem, budget=plan.queries, seed=seed)
@@ -52,8 +68,23 @@ def tuning_session(plan: Plan, index: int) -> DuelSession:
 def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
     """Choose features and regulariser by the win rate that passive labels give, and write the choice down.
 
-    Labels: uniform pairs, at a fifth of the budget and at the whole (at most 1 280), on three tuning seeds.
+    Labels: uniform pairs, at a fifth of the budget and at the whole (at most 1 280), on three tuning seeds. Without prompts
+    to choose on it is :data:`UNTUNED`.
     """
+    learner = _chosen(plan) if _has_prompts_apart(plan) else UNTUNED
+    write_atomically(out / SETTINGS, json.dumps(learner.__dict__, indent=1) + "\n")
+    return learner
+
+
+def _has_prompts_apart(plan: Plan) -> bool:
+    """Return whether there are questions for tuning on prompts that reports of a plan do not assess."""
+    generator, split = plan.problem(0).generator, plan.env_kwargs.get("split", "learn")
+    if isinstance(generator, PoolReplay):
+        return split == "learn" or (split == "within_learn" and generator.has_tune)
+    return isinstance(generator, GaussianFeatures)
+
+
+def _chosen(plan: Plan) -> CommonLearner:
     sizes = sorted({max(plan.batch, min(plan.queries // 5, 640)), min(plan.queries, 1280)})
     scores: dict[tuple[str, float], list[float]] = {}
     for index in range(TUNING_SEEDS):
@@ -78,9 +109,7 @@ def tune_common_learner(plan: Plan, out: Path) -> CommonLearner:
                     best = best_of_n(weights, candidates)
                     scores.setdefault((kind, regularizer), []).append(float(np.mean(wins[np.arange(len(best)), best])))
     kind, regularizer = max(scores, key=lambda key: float(np.mean(scores[key])))
-    learner = CommonLearner(kind, regularizer, f"win rate of passive labels ({sizes}) on {TUNING_SEEDS} tuning seeds")
-    write_atomically(out / SETTINGS, json.dumps(learner.__dict__, indent=1) + "\n")
-    return learner
+    return CommonLearner(kind, regularizer, f"win rate of passive labels ({sizes}) on {TUNING_SEEDS} tuning seeds")
 
 
 def write_common_curve(plan: Plan, seed_index: int, directory: RunDirectory, learner: CommonLearner) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from duelgym.agent import Contexts
-from duelgym.generators import PoolReplay, QuestionSource
+from duelgym.generators import GaussianFeatures, PoolReplay, QuestionSource
 from duelgym.metrics import Judged
 from duelgym_agents.reward_models.feature_map import KINDS, FeatureMap
 from duelgym_bench.learner import best_of_n
@@ -30,10 +30,17 @@ class _Material:
 
 def supervised_label(plan: Plan) -> str:
     """Return what the supervised reference of these runs is, in words."""
-    generator = plan.problem(0).generator
+    generator, split = plan.problem(0).generator, plan.env_kwargs.get("split", "learn")
     chosen_on = "prompts that no agent is asked about"
-    if isinstance(generator, PoolReplay) and not generator.has_tune:
-        chosen_on = "the learning prompts themselves"
+    if isinstance(generator, PoolReplay):
+        if not generator.has_tune:
+            chosen_on = "the learning prompts themselves"
+        elif split in ("tune", "all"):
+            chosen_on = "tune prompts, which agents are asked about too"
+        if split != "learn":
+            chosen_on += "; among all these are prompts that are assessed"
+    elif not isinstance(generator, GaussianFeatures):
+        chosen_on = "further responses to the learning prompts"
     return (
         "best of a two-layer perceptron and ridge regressions of utility or win rate on response, interaction or random Fourier "
         f"features, given all learning utilities, chosen on {chosen_on}"
@@ -44,8 +51,8 @@ def supervised_choice(plan: Plan, seed_index: int) -> Int64[np.ndarray, " prompt
     """Return the position that the supervised reference recommends for every assessment prompt of a seed.
 
     The best of a perceptron and of ridge regressions with three feature sets, two targets and seven penalties, chosen on the
-    pool's ``tune`` prompts (on fresh questions where questions are drawn afresh; on the learning prompts themselves where
-    the pool has no ``tune`` part).
+    pool's ``tune`` prompts (on fresh questions where questions are drawn afresh, which are about the learning prompts where a
+    language model answers live; on the learning prompts themselves where the pool has no ``tune`` part).
     """
     session = plan.session(seed_index)
     held_out = session.assessment()
