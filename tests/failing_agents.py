@@ -100,6 +100,9 @@ class Leaving(Learner):
         raise SystemExit(0)
 
 
-class Slow(Learner):
+class Dozing(Learner):
+    """Dozes from its fourth batch on while a file of that name lies where one stands."""
+
     def observe(self, contexts, pairs, preferences):
-        time.sleep(0.5)
+        while self.calls > 3 and Path("doze").exists():
+            time.sleep(0.05)

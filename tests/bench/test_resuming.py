@@ -43,22 +43,24 @@ def test_killed_and_resumed_logs_equal_the_uninterrupted_ones(home, finished, tm
 
 def test_killing_the_command_ends_its_workers_and_meanwhile_no_second_one_writes(home, tmp_path):
     out = tmp_path / "out"
-    log = directory(out, "my_agents:Slow").queries
+    log = directory(out, "my_agents:Dozing").queries
+    (home / "doze").touch()
     first = start(
-        home, "my_agents:Slow", out, warnings="ignore"
-    )  # semaphores of a killed command are reported as leaked
+        home, "my_agents:Dozing", out, warnings="ignore"
+    )  # a killed command's semaphores are reported as leaked
     try:
         _wait(lambda: log.exists() and len(read_members(log).texts) >= 3)  # a member a batch
-        second = run(home, "my_agents:Slow", out, check=False)
+        second = run(home, "my_agents:Dozing", out, check=False)
         assert second.returncode == 1 and "another duelgym-bench run is writing here" in second.stderr
         assert len(second.stderr.strip().splitlines()) == 1
     finally:
         first.kill()
-    first.communicate(timeout=20)  # returns when the last process that holds the other end of the pipe is gone
+        first.communicate(timeout=60)  # returns when the last process that holds the other end of the pipe is gone
+        (home / "doze").unlink()
     assert len(read_queries(log)) < 160
 
 
-def _wait(condition, seconds=60):
+def _wait(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -80,7 +82,7 @@ def test_an_agent_that_is_not_deterministic_is_caught_when_it_resumes(tmp_path):
     shutil.copy(failing_agents.__file__, source)
     (tmp_path / "kills").write_text("select15")
     killed = start(tmp_path, LEARNER, "changed", warnings="error")
-    (line,) = killed.communicate(timeout=60)[1].splitlines()  # of the command and of its worker together
+    (line,) = killed.communicate(timeout=240)[1].splitlines()  # of the command and of its worker together
     assert killed.returncode == 1 and "a process was killed" in line
     source.write_text(source.read_text().replace("self.rng.gumbel(", "3 * self.rng.gumbel("))
     done = run(tmp_path, LEARNER, "changed", check=False)
