@@ -65,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="settings that 'duelgym-bench tune' chose, for the agents it names",
     )
-    run.add_argument("--title", metavar="TEXT", help="name printed in every figure (default: the environment's id)")
+    run.add_argument(
+        "--title",
+        metavar="TEXT",
+        help="name printed in every figure (default: that of the runs that are there, or else the environment's id)",
+    )
     run.add_argument(
         "--no-check",
         action="store_true",

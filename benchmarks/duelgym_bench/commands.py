@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import sys
@@ -25,8 +26,9 @@ QUERIES, BATCH, RUN_SEEDS, TUNE_SEEDS = 6400, 32, 10, 3
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run a plan, or the plans of a suite; return 1 if a run failed."""
     from duelgym_bench.executors import executor_named
+    from duelgym_bench.locks import alone
     from duelgym_bench.plan import joined_plan
-    from duelgym_bench.suite import load_suite, planned, resized, save_suite
+    from duelgym_bench.suite import check_suite, load_suite, planned, resized, save_suite, titled
     from duelgym_bench.tracking import check_trackers
     from duelgym_bench.tuned import read_settings
 
@@ -34,7 +36,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     check_trackers(track)
     executor_named(options.executor)  # refuses what is not installed
     settings = None if options.settings is None else read_settings(options.settings)
-    if options.suite is None:
+    suite = None if options.suite is None else load_suite(options.suite)
+    if suite is None:
         plans = {options.out: _plan(options, given, seeds=RUN_SEEDS)}
     else:
         for option, value in (
@@ -47,24 +50,29 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
                 raise SpecificationError(
                     f"{option} cannot stand beside --suite, which says it; write a suite of your own"
                 )
-        suite = load_suite(options.suite)
-        suite = resized(
-            suite, queries=options.queries, seeds=options.seeds, env_kwargs=_json_object(options.env_kwargs)
+        plans = planned(
+            resized(suite, queries=options.queries, seeds=options.seeds, env_kwargs=_json_object(options.env_kwargs)),
+            options.out,
+            command=_command(given),
         )
-        plans = planned(suite, options.out, command=_command(given))
     plans = {
         out: _prepared(plan, out, settings, title=options.title, check=not options.no_check)
         for out, plan in plans.items()
     }
-    plans = {out: joined_plan(plan, out) for out, plan in plans.items()}
-    if options.suite is not None and not options.plan:
-        save_suite(suite, options.out)
-    _tell(plans, jobs=options.jobs)
+    held = {out: joined_plan(plan, out) for out, plan in plans.items()}
+    if suite is not None:
+        suite, plans = titled(suite, plans, held)
+        check_suite(suite, options.out)
+    _tell(held, jobs=options.jobs)
     if options.plan:
         return 0
-    done = [
-        _carry_out(plan, out, jobs=options.jobs, executor=options.executor, track=track) for out, plan in plans.items()
-    ]
+    with contextlib.nullcontext() if len(plans) == 1 else alone(options.out):  # each plan's own directory is held later
+        if suite is not None:
+            save_suite(suite, options.out)
+        done = [
+            _carry_out(plan, out, jobs=options.jobs, executor=options.executor, track=track)
+            for out, plan in plans.items()
+        ]
     print(f"report: duelgym-bench report {options.out}")
     return 0 if all(done) else 1
 
@@ -72,6 +80,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
 def tune(options: argparse.Namespace, given: list[str]) -> int:
     """Choose settings, write them down and print what was tried; return 0."""
     from duelgym_bench.executors import executor_named
+    from duelgym_bench.locks import alone
     from duelgym_bench.plan import save_plan
     from duelgym_bench.task import limit_threads
     from duelgym_bench.tune import tune, tuning_plan
@@ -80,10 +89,11 @@ def tune(options: argparse.Namespace, given: list[str]) -> int:
     executor_named(options.executor)  # refuses what is not installed
     limit_threads()
     plan = tuning_plan(_plan(options, given, seeds=TUNE_SEEDS), options.configurations, options.out)
-    plan = save_plan(plan, options.out)
-    agents = tune(plan, options.out, jobs=options.jobs, executor=options.executor)
     result = options.result or options.out / TUNED
-    write_tuned(plan, agents, result)
+    with alone(options.out):
+        plan = save_plan(plan, options.out)
+        agents = tune(plan, options.out, jobs=options.jobs, executor=options.executor)
+        write_tuned(plan, agents, result)
     print(tuned_text(plan, agents))
     print(f"\nsettings: {result}; use them: duelgym-bench run --settings {result} …")
     return 0
@@ -96,7 +106,7 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
         plan: what is asked for.
         out: its directory, which may hold runs already.
         settings: of some of its agents; None: all run on their defaults.
-        title: printed in every figure; None: the plan's own.
+        title: printed in every figure; None: that of the runs that are there, or else the plan's own.
         check: whether the baseline runs twice, which checks the ratio measure.
 
     Raises:
@@ -107,14 +117,14 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
 
     if settings is not None:
         plan = replace(plan, settings=settings.of(plan.agents))
+    there = load_plan(out) if (out / PLAN).exists() else None
     if check:
-        there = load_plan(out).agents if (out / PLAN).exists() else ()
-        plan = replace(plan, agents=with_check(plan.agents, there))
+        plan = replace(plan, agents=with_check(plan.agents, there.agents if there else ()))
     limit_threads()
     check_plan(plan)
     for note in settings.notes(plan) if settings else ():
         print(f"duelgym-bench: note: {note}", file=sys.stderr)
-    return replace(plan, title=title or plan.title)
+    return replace(plan, title=title or (there or plan).title)
 
 
 def _tell(plans: Mapping[Path, Plan], *, jobs: int) -> None:
@@ -138,12 +148,14 @@ def _carry_out(plan: Plan, out: Path, *, jobs: int, executor: str, track: tuple[
     """
     from duelgym_bench.common import CommonLearner, tune_common_learner
     from duelgym_bench.executor import run_tasks
+    from duelgym_bench.locks import alone
     from duelgym_bench.plan import save_plan
 
-    plan = save_plan(plan, out)
     started = time.monotonic()
-    learner = CommonLearner.load(out) or tune_common_learner(plan, out)
-    failures = run_tasks(plan, out, learner, jobs=jobs, executor=executor, track=track)
+    with alone(out):
+        plan = save_plan(plan, out)
+        learner = CommonLearner.load(out) or tune_common_learner(plan, out)
+        failures = run_tasks(plan, out, learner, jobs=jobs, executor=executor, track=track)
     for failure in failures:
         print(f"duelgym-bench: error: {failure.task.name}: {failure.reason}", file=sys.stderr)
     if not failures:
@@ -207,7 +219,8 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
             print(shown(results, summary))
     if len(suite.directories) > 1:
         print(
-            f"{printable(suite.title)}  ({results.tuned_mark})\n{printable(suite.about)}\n{intervals_note(summary)}\n"
+            f"{printable(suite.title)}  ({results.tuned_mark})\n{printable(suite.about)}\n"
+            f"{intervals_note(*summaries.values())}\n"
         )
         found = suite_tables(summaries, results.baseline, suite.varies)
         pages.extend(write_suite(suite, summaries, results, found, options.dir))

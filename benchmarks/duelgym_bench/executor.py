@@ -32,7 +32,7 @@ def run_tasks(
 
     Args:
         plan: what to run.
-        out: directory of all runs.
+        out: directory of all runs, which the caller holds (:func:`~duelgym_bench.locks.alone`) from before it wrote the plan.
         learner: the common learner; None in tuning and in runs that are only compared, which do without.
         jobs: number of runs that go on at once, each with one thread.
         executor: ``processes`` of this machine, or a cluster's by ``ray``.
@@ -41,8 +41,7 @@ def run_tasks(
         texts: whether an agent in a process of its own may read texts.
 
     Raises:
-        LogError: if the disk is full or another command is writing to ``out``; if a process of this machine is killed,
-            which ends the others too.
+        LogError: if the disk is full; if a process of this machine is killed, which ends the others too.
         SpecificationError: if the executor cannot be had.
     """
     tasks = list(plan.tasks())

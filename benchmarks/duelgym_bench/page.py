@@ -89,8 +89,11 @@ def tuned_mark(results: Results) -> str:
 
 
 def provenance(command: str, *facts: Mapping[str, object]) -> str:
-    """Return, as HTML, the command that made the runs and what else says where they come from."""
-    shown = [printable(command), *(json.dumps(each, indent=1, sort_keys=True, default=str) for each in facts)]
+    """Return, as HTML, the commands that made the runs, one a line, and what else says where they come from."""
+    shown = [
+        "\n".join(map(printable, command.split("\n"))),
+        *(json.dumps(each, indent=1, sort_keys=True, default=str) for each in facts),
+    ]
     return "\n".join(["<h2>Where this comes from</h2>", *(f"<pre>{escape(text)}</pre>" for text in shown)])
 
 

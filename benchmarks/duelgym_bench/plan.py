@@ -18,6 +18,7 @@ from duelgym.errors import SpecificationError
 from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym_agents import registry
 from duelgym_bench.files import write_atomically
+from duelgym_bench.locks import is_unused
 
 PLAN = "plan.json"
 _MANTISSAS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.14)
@@ -70,7 +71,7 @@ class Plan:
         queries: budget T of every run.
         seeds: number of seed indices, from 0.
         batch: queries between updates, B.
-        command: the command line that made the plan.
+        command: the command lines that made the plan, one a line: the first, and those that widened or renamed it.
         title: the suite's or environment's name, printed in every figure.
         settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry is untuned.
         tuning: whether these runs are for tuning: on seeds that reporting never uses, without the common learner.
@@ -142,7 +143,8 @@ def tuning_arguments(env: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return an environment's arguments with the prompts on which tuning asks and assesses, never the same ones.
 
     Those of a pool's ``tune`` part or, where its assessment prompts were named and it keeps none, its learning prompts, in
-    halves. Where questions are drawn afresh the arguments stay as they are, and seeds alone keep tuning apart.
+    halves. Where questions are drawn afresh the arguments stay as they are, and seeds alone keep tuning apart: enough for
+    points, while a language model that answers live is asked about the same prompts again, so nothing is tuned there.
     """
     generator = build_problem(IDS[env], kwargs).generator
     if not isinstance(generator, PoolReplay):
@@ -177,6 +179,8 @@ def check_plan(plan: Plan) -> None:
     if reserved:
         raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
     problem = plan.problem(0)
+    if problem.generator.n_candidates < 2:
+        raise SpecificationError("with a single candidate there is nothing to choose; take n_candidates of at least 2")
     if not problem.simulator.has_judgement:
         simulator = problem.simulator.specification()[0]["name"]
         raise SpecificationError(
@@ -246,7 +250,8 @@ def save_plan(plan: Plan, out: Path) -> Plan:
 def joined_plan(plan: Plan, out: Path) -> Plan:
     """Return a plan together with what its run directory holds already.
 
-    An existing plan may be repeated (which resumes it) or widened by seeds and agents; anything else is refused.
+    An existing plan may be repeated (which resumes it), widened by seeds and agents, or given another title; anything else
+    is refused.
 
     Raises:
         SpecificationError: naming what differs.
@@ -261,8 +266,10 @@ def joined_plan(plan: Plan, out: Path) -> Plan:
         agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
         settings = _joined_settings(plan, there, out)
         plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings)
-        return there if plan.seeds == there.seeds and agents == there.agents else plan
-    if out.exists() and any(out.iterdir()):
+        if plan == replace(there, command=plan.command):
+            return there
+        return replace(plan, command="\n".join(filter(None, (there.command, plan.command))))
+    if not is_unused(out):
         raise SpecificationError(f"{out} is not empty and holds no {PLAN}; give a new --out")
     return plan
 

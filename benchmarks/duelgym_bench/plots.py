@@ -17,7 +17,7 @@ from jaxtyping import Float64
 
 from duelgym_bench.curves import ORACLE, SUPERVISED, Summary
 from duelgym_bench.ratio import isotonic_fit
-from duelgym_bench.table import cut, decimals, printable
+from duelgym_bench.table import cut, decimals, printable, span
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -93,11 +93,13 @@ def caption(results: Results, summary: Summary) -> str:
     return f"{intervals_note(summary)} The label of a random pair carries at most {bits} bits on average."
 
 
-def intervals_note(summary: Summary) -> str:
-    """Return over what the intervals are."""
-    seeds = f"{summary.n_seeds} seed{'s' * (summary.n_seeds != 1)}"
-    narrow = " (too narrow: fewer than 4 seeds)" if summary.n_seeds < 4 else ""
-    return f"Intervals: 95 %, over {seeds} and {summary.n_prompts} assessment prompts{narrow}."
+def intervals_note(*summaries: Summary) -> str:
+    """Return over what the intervals are: of a report, or of all experiments of a suite."""
+    sizes = [summary.n_seeds for summary in summaries]
+    seeds = f"{span(sizes)} seed{'s' * (max(sizes) > 1)}"
+    narrow = " (too narrow: fewer than 4 seeds)" if min(sizes) < 4 else ""
+    prompts = span([summary.n_prompts for summary in summaries])
+    return f"Intervals: 95 %, over {seeds} and {prompts} assessment prompts{narrow}."
 
 
 def draw(shown: Picture, sheet: Sheet, form: Form = "file") -> Figure:

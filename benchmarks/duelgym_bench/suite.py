@@ -22,14 +22,16 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.files import write_atomically
+from duelgym_bench.locks import is_unused
 from duelgym_bench.plan import Plan
+from duelgym_bench.table import span
 
 SUITES = Path(__file__).with_name("suites")
 SUITE = "suite.json"
@@ -46,11 +48,13 @@ class Experiment:
         name: of its directory.
         plan: what is run.
         value: of the argument that the suite varies; None where it varies none.
+        own: the environment's arguments that it sets itself, beside those of all experiments.
     """
 
     name: str
     plan: Plan
     value: float | str | None = None
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def suite_of(table: Mapping[str, Any], name: str, directory: Path = Path()) -> S
                 raise SpecificationError(f"{at}: has no {key!r}, and the suite has none for all")
         heading = title if len(parts) == 1 else f"{title} ({label})"
         plan = Plan(**{**joined, "agents": tuple(joined["agents"])}, command="", title=heading)
-        experiments.append(Experiment(label, plan, value))
+        experiments.append(Experiment(label, plan, value, frozenset(own.get("env_kwargs", ()))))
     names = [experiment.name for experiment in experiments]
     twice = [label for label in names if names.count(label) > 1]
     if twice or not names:
@@ -146,17 +150,27 @@ def suite_of(table: Mapping[str, Any], name: str, directory: Path = Path()) -> S
 
 
 def resized(suite: Suite, *, queries: int | None, seeds: int | None, env_kwargs: Mapping[str, Any]) -> Suite:
-    """Return the suite with other numbers of queries or seeds, which its title then says, and further arguments."""
+    """Return the suite with other numbers of queries or seeds, and further arguments of the environment.
+
+    Raises:
+        SpecificationError: if experiments are told apart by what would be the same for all.
+    """
 
     def changed(plan: Plan) -> Plan:
-        plan = replace(plan, env_kwargs={**plan.env_kwargs, **env_kwargs})
-        sizes: dict[str, Any] = {"queries": queries, "seeds": seeds}
-        sizes = {name: value for name, value in sizes.items() if value is not None}
-        cut = [f"{name} = {value}" for name, value in sizes.items()]
-        return replace(plan, **sizes, title=f"{plan.title}, resized to {', '.join(cut)}" if cut else plan.title)
+        return replace(
+            plan,
+            queries=plan.queries if queries is None else queries,
+            seeds=plan.seeds if seeds is None else seeds,
+            env_kwargs={**plan.env_kwargs, **env_kwargs},
+        )
 
     if queries is not None and suite.varies == "queries":
         raise SpecificationError(f"suite {suite.name} varies the queries; leave --queries out")
+    for experiment in suite.experiments:
+        if own := sorted(experiment.own & env_kwargs.keys()):
+            raise SpecificationError(
+                f"experiment {experiment.name} of suite {suite.name} sets {', '.join(own)} itself; leave that out of --env-kwargs"
+            )
     return replace(suite, experiments=tuple(replace(each, plan=changed(each.plan)) for each in suite.experiments))
 
 
@@ -167,6 +181,31 @@ def planned(suite: Suite, out: Path, *, command: str) -> dict[Path, Plan]:
         out if single else out / experiment.name: replace(experiment.plan, command=command)
         for experiment in suite.experiments
     }
+
+
+def titled(suite: Suite, plans: Mapping[Path, Plan], held: Mapping[Path, Plan]) -> tuple[Suite, dict[Path, Plan]]:
+    """Return a suite and its plans, with titles that say where sizes are not those that the suite asks for.
+
+    Args:
+        suite: as it is written.
+        plans: directory -> plan of every experiment, in the suite's order.
+        held: the same, each together with what its directory holds already.
+    """
+    asked = [experiment.plan for experiment in suite.experiments]
+    named = {
+        out: replace(plan, title=one.title + _resizing([one], [held[out]]))
+        for one, (out, plan) in zip(asked, plans.items(), strict=True)
+    }
+    return replace(suite, title=suite.title + _resizing(asked, list(held.values()))), named
+
+
+def _resizing(asked: Sequence[Plan], run: Sequence[Plan]) -> str:
+    cut = []
+    for name in ("queries", "seeds"):
+        before, now = ([getattr(plan, name) for plan in plans] for plans in (asked, run))
+        if now != before:
+            cut.append(f"{name} = {span(now)}")
+    return f", resized to {', '.join(cut)}" if cut else ""
 
 
 @dataclass(frozen=True)
@@ -188,23 +227,41 @@ class SavedSuite:
     directories: Mapping[str, Path]
 
 
-def save_suite(suite: Suite, out: Path) -> None:
-    """Write down which suite a directory holds; of a single experiment its plan says all.
+def check_suite(suite: Suite, out: Path) -> None:
+    """Check that a directory can hold a suite; it may hold it already, under another title.
 
     Raises:
         SpecificationError: if it holds another, or anything else.
     """
-    if len(suite.experiments) == 1:
+    if len(suite.experiments) == 1:  # its plan says all
         return
-    content = {field: getattr(suite, field) for field in ("name", "title", "about", "varies")}
-    content["experiments"] = {each.name: each.value for each in suite.experiments}
-    path, text = out / SUITE, json.dumps(content, indent=1) + "\n"
-    if path.exists() and path.read_text() != text:
-        raise SpecificationError(f"{out} holds another suite, or another version of it; give a new --out")
-    if not path.exists() and out.exists() and any(out.iterdir()):
+    path = out / SUITE
+    if path.exists():
+        try:
+            same = {**json.loads(path.read_text()), "title": suite.title} == _content(suite)
+        except (ValueError, TypeError):
+            same = False
+        if not same:
+            raise SpecificationError(f"{out} holds another suite, or another version of it; give a new --out")
+    elif not is_unused(out):
         raise SpecificationError(f"{out} is not empty and holds no {SUITE}; give a new --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, text)
+
+
+def save_suite(suite: Suite, out: Path) -> None:
+    """Write down which suite a directory holds; of a single experiment its plan says all.
+
+    Raises:
+        SpecificationError: as :func:`check_suite`.
+    """
+    check_suite(suite, out)
+    if len(suite.experiments) > 1:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / SUITE, json.dumps(_content(suite), indent=1) + "\n")
+
+
+def _content(suite: Suite) -> dict[str, Any]:
+    content = {field: getattr(suite, field) for field in ("name", "title", "about", "varies")}
+    return content | {"experiments": {each.name: each.value for each in suite.experiments}}
 
 
 def saved_suite(out: Path) -> SavedSuite:

@@ -37,8 +37,7 @@ def write_suite(
         tables: what :func:`~duelgym_bench.suite_report.suite_tables` makes of them.
         out: the suite's directory.
     """
-    last = list(summaries.values())[-1]
-    caption = f"{results.tuned_mark.capitalize()}. {intervals_note(last)}"
+    caption = f"{results.tuned_mark.capitalize()}. {intervals_note(*summaries.values())}"
     drawn = draw_suite(suite, summaries, results.baseline, caption)
     written = tuple(out / f"suite.{kind}" for kind in ("html", "svg", "png"))
     write_atomically(written[0], suite_page(suite, summaries, results, tables, caption))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from duelgym_bench.ratio import Ratio
@@ -27,6 +27,16 @@ class Table:
 def printable(text: str) -> str:
     """Return ``text`` on one line, with everything a terminal or an XML reader could trip over replaced."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def span(numbers: Collection[int]) -> str:
+    """Return the one value of some whole numbers, or their range.
+
+    >>> span([5, 5]), span([1309, 1280])
+    ('5', '1 280 to 1 309')
+    """
+    ends = sorted({min(numbers), max(numbers)})
+    return " to ".join(f"{end:,}".replace(",", " ") for end in ends)
 
 
 def decimals(value: float, *, signed: bool = False) -> str:

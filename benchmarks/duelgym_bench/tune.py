@@ -99,8 +99,6 @@ def tuning_plan(asked: Plan, configurations: int, out: Path) -> Plan:
         raise SpecificationError(
             f"{asked.env} keeps no prompts for tuning; make a pool of it with 'duelgym pool record', and tune on that"
         )
-    if generator.n_candidates < 2:
-        raise SpecificationError("with a single candidate there is nothing to choose, and so nothing to tune")
     alike = generator.prompt_dim == generator.candidate_dim
     settings: dict[str, dict[str, Any]] = {}
     for name in names:

@@ -23,7 +23,8 @@ from duelgym_bench.common import CommonLearner
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.executors import ray as on_ray
 from duelgym_bench.executors import work as working
-from duelgym_bench.executors.work import Advanced, Ended, Failure, Job, alone, is_shared, work
+from duelgym_bench.executors.work import Advanced, Ended, Failure, Job, work
+from duelgym_bench.locks import alone, is_shared, token_of
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.progress import Progress
 from duelgym_bench.run_directory import RunDirectory
@@ -101,6 +102,17 @@ def finish(process):
     return process.returncode, shown, errors
 
 
+def wait_for_lock(file, seconds=60):
+    """Take the lock of a file that a worker which is about to end may hold still."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            assert time.monotonic() < until, "a worker outlives its command"
+            time.sleep(0.05)
+
+
 def logs(out):
     directories = [RunDirectory(out / "runs" / Task(agent, 0).name) for agent in (PASSIVE, INFOMAX)]
     return [path.read_bytes() for directory in directories for path in directory.logs(tuning=False)]
@@ -124,7 +136,7 @@ def test_ray_leaves_the_logs_of_processes_though_it_is_interrupted_and_a_worker_
         (home / "doze").unlink()
     assert status == 130 and errors == "duelgym-bench: interrupted; the same command goes on where it stopped\n"
     with log.open("ab") as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)  # no worker holds it any more
+        wait_for_lock(file)  # no worker holds it any more
     assert len(read_members(log).texts) < 21
 
     (home / "kill").touch()
@@ -168,29 +180,36 @@ class FakeRay:
         self.cancelled.append(reference[0])
 
 
+@pytest.fixture
+def held(tmp_path):
+    """A directory of runs that this process holds, as whoever calls an executor does."""
+    with alone(tmp_path):
+        yield tmp_path
+
+
 @pytest.mark.parametrize(("losses", "finished"), [(0, True), (3, True), (4, False)])
-def test_a_run_is_tried_again_three_times_when_its_worker_is_lost(tmp_path, monkeypatch, losses, finished):
+def test_a_run_is_tried_again_three_times_when_its_worker_is_lost(held, monkeypatch, losses, finished):
     fake = FakeRay(losses)
     monkeypatch.setattr(on_ray, "_cluster", lambda cores: contextlib.nullcontext(fake))
-    job = Job(plan_of("a", "b", "c"), tmp_path, None)
+    job = Job(plan_of("a", "b", "c"), held, None)
     ended = list(on_ray.run_on_ray(job, list(job.plan.tasks()), jobs=2))
     assert {event.task.agent: event.failure is None for event in ended} == dict.fromkeys("abc", finished)
     assert set(fake.tries.values()) == {min(losses + 1, 4)} and not fake.cancelled
     assert finished or "killed 4 times" in ended[0].failure.reason
 
 
-def test_what_ray_cannot_run_is_a_failure_in_one_line(tmp_path, monkeypatch):
+def test_what_ray_cannot_run_is_a_failure_in_one_line(held, monkeypatch):
     monkeypatch.setattr(on_ray, "_cluster", lambda cores: contextlib.nullcontext(FakeRay(0)))
-    job = Job(plan_of("uninstalled", "b"), tmp_path, None)
+    job = Job(plan_of("uninstalled", "b"), held, None)
     failures = [event.failure for event in on_ray.run_on_ray(job, list(job.plan.tasks()), jobs=1)]
     assert failures[0].reason == "Ray could not run it: ModuleNotFoundError: No module named 'duelgym'"
     assert not failures[0].by_agent and failures[1] is None
 
 
-def test_closing_cancels_what_runs_on_ray(tmp_path, monkeypatch):
+def test_closing_cancels_what_runs_on_ray(held, monkeypatch):
     fake = FakeRay(0)
     monkeypatch.setattr(on_ray, "_cluster", lambda cores: contextlib.nullcontext(fake))
-    job = Job(plan_of("a", "b", "c"), tmp_path, None)
+    job = Job(plan_of("a", "b", "c"), held, None)
     events = on_ray.run_on_ray(job, list(job.plan.tasks()), jobs=2)
     next(events), events.close()
     assert [task.agent for task in fake.cancelled] == ["b"]
@@ -204,9 +223,9 @@ def test_without_ray_the_error_says_what_to_install_and_nothing_is_written(tmp_p
 
 
 @NEEDS_RAY
-def test_a_cluster_that_is_not_there_is_refused_at_once(tmp_path, monkeypatch):
+def test_a_cluster_that_is_not_there_is_refused_at_once(held, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    job = Job(plan_of("passive+bayesian_linear"), tmp_path, None)
+    job = Job(plan_of("passive+bayesian_linear"), held, None)
     with pytest.raises(SpecificationError, match=r"RAY_ADDRESS=127\.0\.0\.1:1 cannot be used: .*refused"):
         next(on_ray.run_on_ray(job, list(job.plan.tasks()), jobs=1))
 
@@ -216,8 +235,9 @@ def plan_of(*agents):
 
 
 def test_a_directory_is_shared_where_its_token_and_its_lock_are_seen(tmp_path):
-    (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
-    with alone(tmp_path / "here") as token:
+    (tmp_path / "there").mkdir()
+    with alone(tmp_path / "here"):
+        token = token_of(tmp_path / "here")
         assert is_shared(tmp_path / "here", token)
         assert not is_shared(tmp_path / "here", "another token")
         assert not is_shared(tmp_path / "there", token)
@@ -226,8 +246,8 @@ def test_a_directory_is_shared_where_its_token_and_its_lock_are_seen(tmp_path):
         with pytest.raises(LogError, match=f"is writing here .*{os.getpid()}"), alone(tmp_path / "here"):
             pass
     assert not is_shared(tmp_path / "here", token)
-    with alone(tmp_path / "here") as second:
-        assert second != token
+    with alone(tmp_path / "here"):
+        assert token_of(tmp_path / "here") != token
 
 
 def test_a_run_waits_until_its_earlier_writer_is_gone(tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
 """Plans: checkpoints, seeds, folds, and the references that belong to them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from duelgym.errors import SpecificationError
-from duelgym_bench.plan import Plan, Task, check_plan, derived_seed, load_plan, with_check
+from duelgym_bench.locks import alone
+from duelgym_bench.plan import Plan, Task, check_plan, derived_seed, load_plan, save_plan, with_check
 from duelgym_bench.references import merged, prompt_group, seed_references
 
 
@@ -83,6 +86,26 @@ def test_seeds_of_one_fold_have_references_of_their_own(pool_path):
 def test_a_split_without_folds_is_one_group_of_prompts(pool_path):
     plan = _plan(env="AlpacaEvalDuel-v0", env_kwargs={"pool": str(pool_path), "split": "all"})
     assert prompt_group(plan, 0) == prompt_group(plan, 1)
+
+
+def test_a_title_stays_until_another_is_given_and_every_command_that_changed_something_is_kept(tmp_path):
+    first = _plan(title="mine", command="first")
+    save_plan(first, tmp_path)
+    assert save_plan(replace(first, command="again with more jobs"), tmp_path) == first == load_plan(tmp_path)
+    wider = save_plan(replace(first, seeds=4, agents=("b",), command="wider"), tmp_path)
+    assert (wider.seeds, wider.agents, wider.title) == (4, ("a", "b"), "mine")
+    save_plan(replace(first, title="yours", command="renamed"), tmp_path)
+    plan = load_plan(tmp_path)
+    assert plan == replace(wider, title="yours", command="first\nwider\nrenamed")
+    assert save_plan(plan, tmp_path) == plan
+
+
+def test_a_directory_with_a_lock_alone_is_taken(tmp_path):
+    with alone(tmp_path):
+        assert save_plan(_plan(), tmp_path) == load_plan(tmp_path)
+    (tmp_path / "plan.json").rename(tmp_path / "letters.txt")
+    with pytest.raises(SpecificationError, match="is not empty and holds no plan.json"):
+        save_plan(_plan(), tmp_path)
 
 
 def test_a_plan_that_cannot_be_read_says_so(tmp_path):

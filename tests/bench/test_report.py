@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import pytest
 from simulated_results import HOSTILE, hostile, simulated
 
 from duelgym_bench.curves_summary import summarise
+from duelgym_bench.page import provenance
 from duelgym_bench.pictures import PICTURES
-from duelgym_bench.plots import spread
+from duelgym_bench.plots import intervals_note, spread
 from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import tables
 from duelgym_bench.suite import SavedSuite
-from duelgym_bench.suite_page import suite_page
+from duelgym_bench.suite_page import suite_page, write_suite
 from duelgym_bench.suite_report import suite_tables
 
 
@@ -103,6 +105,34 @@ def test_a_suite_of_hostile_names_is_plain_text_and_links_to_its_experiments():
     assert links[2].startswith("./javascript%3A%3Cscript") and len(links) == 3
     data = json.loads(page.partition('id="readouts">')[2].partition("</script>")[0])
     assert data[0]["at"] == [f"</script>{HOSTILE} {value}" for value in (1, 2, 3)]
+
+
+def test_a_suite_says_over_how_much_the_intervals_of_all_its_experiments_are():
+    whole = summarise(simulated(), n_resamples=20)
+    assert intervals_note(whole) == "Intervals: 95 %, over 4 seeds and 60 assessment prompts."
+    several = [replace(whole, n_prompts=1309), replace(whole, n_seeds=20, n_prompts=1280), whole]
+    assert intervals_note(*several) == "Intervals: 95 %, over 4 to 20 seeds and 60 to 1 309 assessment prompts."
+    one = replace(whole, n_seeds=1)
+    assert (
+        intervals_note(one)
+        == "Intervals: 95 %, over 1 seed and 60 assessment prompts (too narrow: fewer than 4 seeds)."
+    )
+    assert "1 to 4 seeds and 60 assessment prompts (too narrow" in intervals_note(whole, one)
+
+
+def test_a_suite_s_files_have_the_note_of_all_experiments(tmp_path):
+    summary = summarise(simulated(), n_resamples=20)
+    summaries = {"first": replace(summary, n_seeds=5, n_prompts=1280), "last": summary}
+    suite = SavedSuite("a suite", "", None, dict.fromkeys(summaries), {})
+    page, svg, _ = write_suite(suite, summaries, simulated(), (), tmp_path)
+    assert "over 4 to 5 seeds and 60 to 1 280 assessment prompts" in page.read_text()
+    assert "over 4 to 5 seeds and 60 to 1 280 assessment prompts" in svg.read_text()
+
+
+def test_every_command_that_made_the_runs_has_a_line_of_its_own():
+    shown = provenance(f"duelgym-bench run --seeds 1\nduelgym-bench run --title '{HOSTILE}\x1b'")
+    assert "<pre>duelgym-bench run --seeds 1\nduelgym-bench run --title" in shown
+    assert HOSTILE not in shown and "\x1b" not in shown
 
 
 def test_no_label_touches_another():

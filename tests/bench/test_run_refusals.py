@@ -40,6 +40,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(home, tmp_path, a
         (["--env-kwargs", "{"], "not JSON"),
         (["--env-kwargs", '{"colour": 1}'], "not an argument"),
         (["--env-kwargs", '{"budget": 1}'], "the harness sets it"),
+        (["--env-kwargs", '{"n_candidates": 1}'], "nothing to choose; take n_candidates of at least 2"),
         (["--env", "AlpacaEvalDuel-v0", "--env-kwargs", '{"pool": "nowhere"}'], "nowhere"),
         (["--jobs", 0], "--jobs is 0"),
     ],

@@ -14,6 +14,7 @@ from small_runs import LEARNER, RESUMABLE, directory, logs, run
 from duelgym import Contexts
 from duelgym.errors import LogError
 from duelgym.rounds import read_queries
+from duelgym_bench.locks import alone
 from duelgym_bench.plan import Task, load_plan
 from duelgym_bench.scores import score, score_run
 
@@ -107,11 +108,27 @@ def test_widening_keeps_what_is_there_and_another_plan_is_refused(home, finished
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     before = logs(out, LEARNER)
-    run(home, LEARNER, out, seeds=3)
+    run(home, LEARNER, out, "--title", "mine", seeds=3)
     plan = load_plan(out)
     assert plan.seeds == 3 and len(plan.agents) == 2 and logs(out, LEARNER) == before
+    run(home, LEARNER, out, seeds=3)
+    assert load_plan(out) == plan and plan.title == "mine"
+    run(home, LEARNER, out, "--title", "yours")
+    plan = load_plan(out)
+    assert plan.title == "yours" and plan.seeds == 3
+    assert [line.split()[-1] for line in plan.command.split("\n")] == ["whole", "mine", "yours"]
     done = run(home, LEARNER, out, queries=320, check=False)
     assert done.returncode == 1 and "queries 160, not 320" in done.stderr
+
+
+def test_a_second_command_changes_nothing_while_the_first_one_runs(home, finished, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    before = (out / "plan.json").read_bytes()
+    with alone(out):
+        refused = run(home, LEARNER, out, seeds=3, check=False)
+    assert refused.returncode == 1 and "another duelgym-bench run is writing here" in refused.stderr
+    assert (out / "plan.json").read_bytes() == before
 
 
 def test_a_run_directory_that_is_something_else_is_left_alone(home, tmp_path):

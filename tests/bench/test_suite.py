@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,20 @@ import pytest
 from quick_commands import bench
 
 from duelgym.errors import SpecificationError
+from duelgym_bench.locks import alone
 from duelgym_bench.plan import check_plan, load_plan
 from duelgym_bench.statistics import Interval
-from duelgym_bench.suite import SavedSuite, load_suite, planned, resized, save_suite, saved_suite, suite_names, suite_of
+from duelgym_bench.suite import (
+    SavedSuite,
+    load_suite,
+    planned,
+    resized,
+    save_suite,
+    saved_suite,
+    suite_names,
+    suite_of,
+    titled,
+)
 from duelgym_bench.suite_plots import draw_suite
 
 SMALL = {"env": "SyntheticDuel-v0", "agents": ["passive-ensemble", "greedy+ensemble"], "queries": 64, "seeds": 1}
@@ -60,14 +72,58 @@ def test_an_experiment_changes_what_it_names():
     assert suite.varies is None and plain.batch == 32
 
 
-def test_other_sizes_are_printed_in_the_title():
-    suite = resized(suite_of(SMALL, "mine"), queries=32, seeds=2, env_kwargs={"dimension": 3})
-    plan = suite.experiments[0].plan
+def test_other_sizes_are_printed_in_the_titles(tmp_path):
+    def titles(suite, there=(), **sizes):
+        plans = planned(
+            resized(suite, **{"queries": None, "seeds": None, "env_kwargs": {}, **sizes}), tmp_path, command=""
+        )
+        held = {out: replace(plan, seeds=max(plan.seeds, *there, 0)) for out, plan in plans.items()}
+        named, plans = titled(suite, plans, held)
+        return [named.title, *(plan.title for plan in plans.values())]
+
+    suite = suite_of(SMALL, "mine")
+    plan = resized(suite, queries=32, seeds=2, env_kwargs={"dimension": 3}).experiments[0].plan
     assert (plan.queries, plan.seeds, plan.env_kwargs) == (32, 2, {"dimension": 3})
-    assert plan.title == "mine, resized to queries = 32, seeds = 2"
+    assert titles(suite, queries=32, seeds=2) == ["mine, resized to queries = 32, seeds = 2"] * 2
+    listed = [{"name": "plain"}, {"name": "more", "seeds": 3}]
+    several = suite_of({**SMALL, "experiment": listed}, "mine")
+    assert titles(several) == ["mine", "mine (plain)", "mine (more)"]
+    assert titles(several, seeds=3) == [
+        "mine, resized to seeds = 3",
+        "mine (plain), resized to seeds = 3",
+        "mine (more)",
+    ]
+    assert titles(several, there=(2,)) == [
+        "mine, resized to seeds = 2 to 3",
+        "mine (plain), resized to seeds = 2",
+        "mine (more)",
+    ]
     lengths = suite_of({**SMALL, "vary": {"argument": "queries", "values": [32, 64]}}, "mine")
     with pytest.raises(SpecificationError, match="leave --queries out"):
         resized(lengths, queries=32, seeds=None, env_kwargs={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "kwargs", "words"),
+    [
+        (
+            {"vary": {"argument": "dimension", "values": [2, 4]}},
+            {"n_candidates": 4, "dimension": 4},
+            "dimension=2 of suite mine sets dimension itself",
+        ),
+        (
+            {"experiment": [{"name": "plain"}, {"name": "hot", "env_kwargs": {"temperature": 2.0}}]},
+            {"temperature": 1.0},
+            "experiment hot of suite mine sets temperature itself; leave that out of --env-kwargs",
+        ),
+    ],
+)
+def test_what_tells_experiments_apart_cannot_be_made_the_same_for_all(changes, kwargs, words):
+    suite = suite_of({**SMALL, "env_kwargs": {"utility": "linear"}, **changes}, "mine")
+    with pytest.raises(SpecificationError, match=words):
+        resized(suite, queries=None, seeds=None, env_kwargs=kwargs)
+    others = resized(suite, queries=None, seeds=None, env_kwargs={"utility": "random_features"}).experiments
+    assert {each.plan.env_kwargs["utility"] for each in others} == {"random_features"}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +177,8 @@ def test_a_directory_holds_one_suite(tmp_path):
     assert list(planned(suite, tmp_path, command="c")) == [tmp_path / "dimension=2", tmp_path / "dimension=8"]
     assert list(planned(suite_of(SMALL, "mine"), tmp_path, command="c")) == [tmp_path]
     save_suite(suite, tmp_path)
-    save_suite(suite, tmp_path)
+    save_suite(replace(suite, title="mine, resized"), tmp_path)
+    assert saved_suite(tmp_path).title == "mine, resized"
     saved = saved_suite(tmp_path)
     assert saved.values == {"dimension=2": 2, "dimension=8": 8} and saved.varies == "dimension"
     assert saved.directories == {name: tmp_path / name for name in saved.values}
@@ -131,7 +188,10 @@ def test_a_directory_holds_one_suite(tmp_path):
     (tmp_path / "other" / "notes.txt").touch()
     with pytest.raises(SpecificationError, match="is not empty and holds no suite.json"):
         save_suite(suite, tmp_path / "other")
-    (tmp_path / "suite.json").write_text("{}")
+    for damaged in ("{", "[]", "{}"):
+        (tmp_path / "suite.json").write_text(damaged)
+        with pytest.raises(SpecificationError, match="holds another suite"):
+            save_suite(suite, tmp_path)
     with pytest.raises(SpecificationError, match=r"suite.json cannot be read"):
         saved_suite(tmp_path)
 
@@ -201,12 +261,18 @@ def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
         """
     )
     run = ["run", "--suite", "mine.toml", "--seeds", 1, "--no-check", "--out", "out", "--jobs", 1]
+    with alone(tmp_path / "out"):
+        refused = bench(tmp_path, *run, check=False)
+    assert "another duelgym-bench run is writing here" in refused.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
     assert "2 runs finished in out/dimension=4" in bench(tmp_path, *run).stdout
     assert bench(tmp_path, *run).stdout.count("0 runs to go") == 2
     plan = load_plan(tmp_path / "out" / "dimension=4")
     assert plan.env_kwargs == {"dimension": 4} and plan.title == "A small suite (dimension=4), resized to seeds = 1"
     report = bench(tmp_path, "report", "out", "--jobs", 1)
-    assert "A small suite" in report.stdout
+    assert "A small suite, resized to seeds = 1  (untuned)" in report.stdout
+    assert "over 1 seed and " in report.stdout
+    assert "<h1>A small suite, resized to seeds = 1</h1>" in (tmp_path / "out" / "suite.html").read_text()
     assert "Area less that of passive-ensemble" in report.stdout and "dimension=4" in report.stdout
     assert all((tmp_path / "out" / f"dimension={d}" / "report.html").exists() for d in (2, 4))
     assert "report: out/suite.html\n" in report.stdout
@@ -214,6 +280,12 @@ def test_a_file_is_run_and_reported_experiment_by_experiment(tmp_path):
     assert (tmp_path / "out" / "suite.png").stat().st_size > 10_000
     nothing = bench(tmp_path, "run", "--suite", "quick", "--queries", 0, "--out", "none", check=False)
     assert nothing.returncode == 1 and "queries is 0; it must be at least 1" in nothing.stderr
+    ran = bench(tmp_path, "run", "--suite", "mine.toml", "--no-check", "--out", "out", "--jobs", 1, "--seeds", 2)
+    assert ran.stdout.count("2 runs finished") == 0 and ran.stdout.count("4 runs finished") == 2
+    widened = load_plan(tmp_path / "out" / "dimension=2")
+    assert widened.title == "A small suite (dimension=2), resized to seeds = 2"
+    assert [line.split()[-1] for line in widened.command.split("\n")] == ["1", "2"]
+    assert saved_suite(tmp_path / "out").title == "A small suite, resized to seeds = 2"
     refused = bench(tmp_path, *run, "--env", "LLMDuel-v0", check=False)
     assert refused.returncode == 1 and "--env cannot stand beside --suite" in refused.stderr
     missing = bench(tmp_path, "run", "--agents", "passive-ensemble", "--out", "other", check=False)

@@ -3,10 +3,8 @@
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from duelgym.rounds import read_queries
 from duelgym.testing import make_pool
 from duelgym_bench import cli, tune
 from duelgym_bench.executor import Failure
+from duelgym_bench.locks import alone
 from duelgym_bench.plan import Task, check_plan, load_plan, save_plan, tuning_arguments
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.tune import Tried, TunedAgent, tuning_plan
@@ -156,27 +155,49 @@ def test_a_single_tune_prompt_cannot_be_halved(tmp_path):
         PoolReplay(pool, split="tune")
 
 
+KILLED = """
+import os, signal, sys, time
+from duelgym_bench import cli
+from duelgym_bench.executors import processes
+
+whole = processes._work
+
+def work(job, task):
+    if task.agent.endswith("#2"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)  # this worker ends with its command
+    return whole(job, task)
+
+if __name__ == "__main__":
+    processes._work = work
+    sys.exit(cli.main())
+"""
+
+
 def test_a_kill_costs_no_finished_configuration_and_changes_nothing(finished, tmp_path):
+    """The command is killed when its one worker begins the third configuration of the first agent."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "duelgym_bench.cli"]
-    process = subprocess.Popen(
-        [*command, *arguments("tune", AGENTS_TUNED, out, "--configurations", 3)],
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},  # a killed command's semaphores are reported as leaked
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 60
-    while not (done := list(out.glob("runs/*/done.json"))):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    (tmp_path / "killed.py").write_text(KILLED)
+    given = arguments("tune", AGENTS_TUNED, out, "--configurations", 3)
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}  # a killed command's semaphores are reported as leaked
+    command = [sys.executable, tmp_path / "killed.py", *given]
+    killed = subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=240)
+    assert killed.returncode < 0, killed.stderr
     done = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/done.json")}
-    assert 0 < len(done) < 12
+    assert len(done) == 2
     assert _tune(out) == 0
     assert done == {path: path.stat().st_mtime_ns for path in done}
     mine, whole = (json.loads((folder / "tuned.json").read_text()) for folder in (out, finished))
     assert mine.pop("command") != whole.pop("command")  # another directory
     assert mine == whole
+
+
+def test_a_second_command_changes_nothing_of_what_is_being_tuned(finished, capsys):
+    before = (finished / "plan.json").read_bytes()
+    with alone(finished):
+        assert _tune(finished, "--seeds", 3) == 1
+    assert "another duelgym-bench run is writing here" in capsys.readouterr().err
+    assert (finished / "plan.json").read_bytes() == before
 
 
 def test_more_agents_configurations_and_seeds_are_added_for_all(tmp_path, in_process):

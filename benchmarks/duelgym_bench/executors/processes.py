@@ -14,7 +14,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from duelgym.errors import LogError
-from duelgym_bench.executors.work import Advanced, Ended, Event, Failure, Job, alone, work
+from duelgym_bench.executors.work import Advanced, Ended, Event, Failure, Job, work
 from duelgym_bench.plan import Task
 from duelgym_bench.task import limit_threads
 
@@ -25,10 +25,10 @@ def run_in_processes(job: Job, tasks: Sequence[Task], *, jobs: int) -> Generator
     """Carry out tasks in a pool of processes; see :class:`duelgym_bench.executors.Executor`.
 
     Raises:
-        LogError: if a process is killed, which ends the others too; or if another command is writing the same logs.
+        LogError: if a process is killed, which ends the others too.
     """
     told = multiprocessing.get_context("spawn").Queue()
-    with alone(job.out), workers(min(jobs, len(tasks)), told) as pool:
+    with workers(min(jobs, len(tasks)), told) as pool:
         pending = {pool.submit(_work, job, task): task for task in tasks}
         while pending:
             finished, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from duelgym.errors import SpecificationError
-from duelgym_bench.executors.work import Advanced, Ended, Event, Failure, Job, alone, is_shared, work
+from duelgym_bench.executors.work import Advanced, Ended, Event, Failure, Job, work
+from duelgym_bench.locks import is_shared, token_of
 from duelgym_bench.plan import Task
 from duelgym_bench.task import THREAD_LIMITS, limit_threads
 
@@ -34,10 +35,10 @@ def run_on_ray(job: Job, tasks: Sequence[Task], *, jobs: int) -> Generator[Event
 
     Raises:
         SpecificationError: if the cluster cannot be reached.
-        LogError: if another command is writing the same logs.
     """
     job = replace(job, out=job.out.resolve())
-    with alone(job.out) as token, _cluster(min(jobs, len(tasks))) as ray:
+    token = token_of(job.out)
+    with _cluster(min(jobs, len(tasks))) as ray:
         told = ray.remote(num_cpus=0, max_restarts=-1)(_Told).remote()
         remote = ray.remote(num_cpus=1, max_retries=0)(_work)
         lost = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)

@@ -1,13 +1,9 @@
-"""What every executor does with one task, and the locks that keep two of them from writing the same logs."""
+"""What every executor does with one task."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +14,11 @@ from duelgym.rounds.members import NO_ROOM
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.isolation.agent import isolated_agent
 from duelgym_bench.isolation.launch import Isolation
+from duelgym_bench.locks import locked
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import run_task
 
-LOCK = ".lock"
 _LONGEST_WAIT = 180.0  # seconds; a node that was lost keeps its locks on a network file system for up to about 90
 
 
@@ -130,39 +126,6 @@ def _isolated(job: Job, task: Task) -> Iterator[Agent | None]:
 
 
 @contextlib.contextmanager
-def alone(out: Path) -> Iterator[str]:
-    """Hold a directory of runs, so that no second command writes the same logs; give a token that its lock file holds.
-
-    Raises:
-        LogError: if another process holds it.
-    """
-    with (out / LOCK).open("a+") as file:
-        if not _locked(file.fileno()):
-            file.seek(0)
-            holder = " ".join(file.read().split()[:2])
-            raise LogError(
-                f"{out}: another duelgym-bench run is writing here ({holder}); wait for it, or give a new --out"
-            )
-        token = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}\n"
-        file.truncate(0)
-        file.write(token)
-        file.flush()
-        yield token
-
-
-def is_shared(out: Path, token: str) -> bool:
-    """Return whether this process, on whichever machine, sees the directory that the one with the token holds.
-
-    It must see the token in the lock file, and must not get the lock: then neither do two workers get one run's.
-    """
-    try:
-        with (out / LOCK).open("r+") as file:
-            return file.read() == token and not _locked(file.fileno())
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
 def _held(directory: RunDirectory) -> Iterator[None]:
     """Hold a run's query log, waiting for an earlier worker that was given up for lost but is not gone yet.
 
@@ -172,19 +135,8 @@ def _held(directory: RunDirectory) -> Iterator[None]:
     directory.path.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + _LONGEST_WAIT
     with directory.queries.open("ab") as log:
-        while not _locked(log.fileno()):
+        while not locked(log.fileno()):
             if time.monotonic() > until:
                 raise LogError(f"{directory.queries}: another process is writing it; end that, and run the same again")
             time.sleep(0.2)
         yield
-
-
-def _locked(descriptor: int) -> bool:
-    """Take the lock of an open file, which goes when the file is closed or its process ends; return whether it was free."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems know no locks
-        pass
-    return True

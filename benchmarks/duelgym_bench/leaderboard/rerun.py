@@ -30,6 +30,7 @@ from duelgym_bench.leaderboard.failures import Failure
 from duelgym_bench.leaderboard.plans import public_plan, reads_texts
 from duelgym_bench.leaderboard.records import Round, Submission
 from duelgym_bench.leaderboard.weights import weights_of
+from duelgym_bench.locks import alone
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.run_directory import RunDirectory
 
@@ -146,8 +147,8 @@ class _Again:
 
     def _run(self, plan: Plan) -> list[Failure]:
         """Run what is not finished of a plan; return the failures, by seed."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        failures = run_tasks(plan, self.out, None, jobs=self.jobs, isolation=self.isolation, texts=self.texts)
+        with alone(self.out):
+            failures = run_tasks(plan, self.out, None, jobs=self.jobs, isolation=self.isolation, texts=self.texts)
         failures.sort(key=lambda failure: (failure.task.seed_index, failure.task.replica))
         return [
             Failure(

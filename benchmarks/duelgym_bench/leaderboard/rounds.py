@@ -28,6 +28,7 @@ from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, rea
 from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.scoring import Scored, board
 from duelgym_bench.leaderboard.weights import weights_of
+from duelgym_bench.locks import alone
 from duelgym_bench.plan import Plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
 
@@ -75,8 +76,10 @@ def run_round(
             Isolation(code=code, readable=weights[entrant.name], namespaces=namespaces) if entrant.submission else None
         )
         for env, (plan, directory) in _plans(round, entrant, salt, pool, out, namespaces).items():
-            given = save_plan(plan, directory), directory, _learner(plan, out / env)
-            for failed in run_tasks(*given, jobs=jobs, isolation=isolation, texts=texts):
+            with alone(directory):
+                given = save_plan(plan, directory), directory, _learner(plan, out / env)
+                failed_runs = run_tasks(*given, jobs=jobs, isolation=isolation, texts=texts)
+            for failed in failed_runs:
                 where = f"{entrant.name}, {env}, seed index {failed.task.seed_index}"
                 failures.append(Failure(where, failed.reason, "the same command tries again; else leave the entry out"))
     return failures
