@@ -400,16 +400,16 @@ def test_a_board_is_what_its_published_logs_show_and_an_edited_one_is_caught(cop
 def test_another_log_in_place_of_a_published_one_shows(copied):
     runs = copied / "rounds" / "spring" / "runs"
     theirs, mine = (
-        runs / name / "LLMDuel-v0" / "000" / "recommendations.jsonl.gz" for name in ("first-two", "same-pair")
+        runs / f"{name}-lab--{name}--20260301" / "LLMDuel-v0" / "000" / "recommendations.jsonl.gz"
+        for name in ("linear", "taste")
     )
     shutil.copyfile(theirs, mine)
     found = differences(*rescored(copied, "spring", jobs=1))
-    assert any(failure.where.startswith("board.json, field rows[same pair].area") for failure in found)
-    shutil.copyfile(runs / "first-two" / "LLMDuel-v0" / "000" / "queries.jsonl.gz", mine.with_name("queries.jsonl.gz"))
-    shutil.copyfile(
-        runs / "first-two" / "LLMDuel-v0" / "001" / "queries.jsonl.gz", theirs.with_name("queries.jsonl.gz")
+    assert any("taste-lab" in failure.where and ".on.LLMDuel-v0.area.value" in failure.where for failure in found), (
+        found
     )
-    with pytest.raises(LogError, match="first-two.*seed is not that of the plan"):
+    shutil.copyfile(mine.parents[1] / "001" / "queries.jsonl.gz", mine.with_name("queries.jsonl.gz"))
+    with pytest.raises(LogError, match=r"taste-lab.*seed is not that of the plan"):
         rescored(copied, "spring", jobs=1)
 
 
