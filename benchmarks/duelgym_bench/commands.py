@@ -28,7 +28,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.executors import executor_named
     from duelgym_bench.locks import alone
     from duelgym_bench.plan import joined_plan
-    from duelgym_bench.suite import check_suite, load_suite, planned, resized, save_suite, titled
+    from duelgym_bench.suite import load_suite, planned, resized, titled
+    from duelgym_bench.suite_directory import check_suite, save_suite
     from duelgym_bench.tracking import check_trackers
     from duelgym_bench.tuned import read_settings
 
@@ -198,7 +199,7 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.plots import intervals_note
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.scores import score
-    from duelgym_bench.suite import saved_suite
+    from duelgym_bench.suite_directory import saved_suite
     from duelgym_bench.suite_page import write_suite
     from duelgym_bench.suite_report import suite_tables
     from duelgym_bench.table import as_markdown, as_text, printable

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from duelgym_bench.curves import Summary
     from duelgym_bench.scored import Results
-    from duelgym_bench.suite import SavedSuite
+    from duelgym_bench.suite_directory import SavedSuite
     from duelgym_bench.table import Table
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from duelgym_bench.curves import Summary
     from duelgym_bench.plots import Form
-    from duelgym_bench.suite import SavedSuite
+    from duelgym_bench.suite_directory import SavedSuite
 
 MEASURE = "area under win rate (0 = .5, 1 = the oracle)"
 

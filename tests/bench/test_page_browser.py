@@ -15,7 +15,7 @@ from simulated_results import HOSTILE, hostile, simulated
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.duels import Duel, Response
 from duelgym_bench.report import write_report
-from duelgym_bench.suite import SavedSuite
+from duelgym_bench.suite_directory import SavedSuite
 from duelgym_bench.suite_page import suite_page
 from duelgym_bench.suite_report import suite_tables
 from duelgym_bench.table import with_interval

@@ -20,7 +20,7 @@ from duelgym_bench.pictures import PICTURES
 from duelgym_bench.plots import intervals_note, spread
 from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import tables
-from duelgym_bench.suite import SavedSuite
+from duelgym_bench.suite_directory import SavedSuite
 from duelgym_bench.suite_page import suite_page, write_suite
 from duelgym_bench.suite_report import suite_tables
 

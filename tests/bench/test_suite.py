@@ -14,17 +14,8 @@ from duelgym.errors import SpecificationError
 from duelgym_bench.locks import alone
 from duelgym_bench.plan import check_plan, load_plan
 from duelgym_bench.statistics import Interval
-from duelgym_bench.suite import (
-    SavedSuite,
-    load_suite,
-    planned,
-    resized,
-    save_suite,
-    saved_suite,
-    suite_names,
-    suite_of,
-    titled,
-)
+from duelgym_bench.suite import load_suite, planned, resized, suite_names, suite_of, titled
+from duelgym_bench.suite_directory import SavedSuite, save_suite, saved_suite
 from duelgym_bench.suite_plots import draw_suite
 
 SMALL = {"env": "SyntheticDuel-v0", "agents": ["passive-ensemble", "greedy+ensemble"], "queries": 64, "seeds": 1}
