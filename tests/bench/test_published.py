@@ -1,4 +1,4 @@
-"""The published curves beside our own: numbers by hand, and a report that divides by another agent's labels is refused."""
+"""The published curves beside our own: numbers by hand, and what cannot be compared is refused."""
 
 import json
 import sys
@@ -63,13 +63,7 @@ def test_fewer_labels_than_were_published_are_refused_not_made_up(published, mon
         assert words in captured.err and not captured.out
 
 
-def test_a_report_against_another_agent_is_refused(published, monkeypatch, directory, capsys):
-    file = directory / "results.json"
-    file.write_text(file.read_text().replace('"baseline": "ee2024-passive"', '"baseline": "passive-ensemble"'))
+def test_a_directory_without_a_report_is_refused(published, monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        run(published, monkeypatch, directory)
-    assert "run it with --baseline ee2024-passive" in capsys.readouterr().err
-    file.unlink()
-    with pytest.raises(SystemExit, match="2"):
-        run(published, monkeypatch, directory)
+        run(published, monkeypatch, tmp_path)
     assert "run 'duelgym-bench report' first" in capsys.readouterr().err
