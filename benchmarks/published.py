@@ -25,7 +25,7 @@ from duelgym_bench.files import write_atomically
 from duelgym_bench.plots import GRID, MUTED, agent_styles, save, styled
 from duelgym_bench.ratio import Ratio
 from duelgym_bench.statistics import Interval
-from duelgym_bench.table import Table, as_markdown, decimals, format_ratio, with_interval
+from duelgym_bench.table import Table, as_markdown, decimals, format_ratio, span, with_interval
 
 LABELS = (2000, 5000, 10_000, 20_000, 30_000, 39_000)
 PUBLISHED: dict[str, tuple[float, ...]] = {
@@ -71,7 +71,7 @@ def table(summary: Mapping[str, Any], baseline: str) -> Table:
         rows.append((name, *(with_interval(wins[k]) for k in range(len(LABELS))), fewer))
     return Table(
         "Win rate by number of labels, and labels to passive's last win rate",
-        f"Ours: {summary['n_seeds']} seeds, {summary['n_prompts']} assessment prompts, 95 % intervals; times fewer labels than "
+        f"Ours: {summary['n_seeds']} seeds, {span([summary['n_prompts']])} assessment prompts, 95 % intervals; times fewer labels than "
         f"{baseline} to its last win rate. Published: read off figure 5 of arXiv:2402.00396.",
         ("agent", *(f"{labels:,}".replace(",", " ") for labels in LABELS), "times fewer"),
         tuple(rows),
