@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from duelgym_bench.curves import is_replica
 from duelgym_bench.files import write_atomically
 from duelgym_bench.plots import GRID, MUTED, agent_styles, save, styled
 from duelgym_bench.ratio import Ratio
@@ -54,7 +55,7 @@ def ratio(found: Mapping[str, Any]) -> Ratio:
 
 def shown(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the agents but for replicas, which check the ratio measure alone."""
-    return [agent for agent in summary["agents"] if "@" not in agent["agent"]]
+    return [agent for agent in summary["agents"] if not is_replica(agent["agent"], PASSIVE)]
 
 
 def table(summary: Mapping[str, Any], baseline: str) -> Table:
@@ -73,7 +74,7 @@ def table(summary: Mapping[str, Any], baseline: str) -> Table:
         "Win rate by number of labels, and labels to passive's last win rate",
         f"Ours: {summary['n_seeds']} seeds, {span([summary['n_prompts']])} assessment prompts, 95 % intervals; times fewer labels than "
         f"{baseline} to its last win rate. Published: read off figure 5 of arXiv:2402.00396.",
-        ("agent", *(f"{labels:,}".replace(",", " ") for labels in LABELS), "times fewer"),
+        ("agent", *(span([labels]) for labels in LABELS), "times fewer"),
         tuple(rows),
     )
 

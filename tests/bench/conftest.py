@@ -7,11 +7,13 @@ import sys
 
 import failing_agents
 import isolated_agents
+import numpy as np
 import pytest
 import small_runs
 from quick_commands import quick_workers
 
 from duelgym.errors import SpecificationError
+from duelgym.pools import write_pool
 from duelgym_bench.isolation.agent import IsolatedAgent
 from duelgym_bench.isolation.launch import Isolation
 
@@ -68,3 +70,22 @@ def isolation(request, code):
     if request.param == "without":
         return Isolation(code=(code,), namespaces="off")
     return request.getfixturevalue("enclosed")
+
+
+@pytest.fixture(scope="session")
+def named_pool(tmp_path_factory):
+    """A pool whose assessment prompts are named, so that it keeps none for tuning."""
+    rng, prompts = np.random.default_rng(0), [f"prompt {row}" for row in range(12)]
+    path = tmp_path_factory.mktemp("named") / "pool"
+    write_pool(
+        path,
+        name="named",
+        prompts=prompts,
+        candidate_names=["a", "b"],
+        texts=[[f"{letter}{row}" for letter in "ab"] for row in range(12)],
+        prompt_embeddings=rng.standard_normal((12, 3)),
+        candidate_embeddings=rng.standard_normal((12, 2, 3)),
+        utilities=rng.standard_normal((12, 2)),
+        assess_prompts=prompts[:4],
+    )
+    return path

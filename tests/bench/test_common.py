@@ -1,34 +1,13 @@
 """On which prompts the common learner and the supervised reference are chosen, and that reports say so."""
 
-import numpy as np
 import pytest
 from small_tuning import plan_of
 
-from duelgym.pools import write_pool
 from duelgym_bench import common
 from duelgym_bench.common import UNTUNED, CommonLearner, tune_common_learner
 from duelgym_bench.supervised import supervised_label
 
 CHOSEN = CommonLearner("interaction", 3.0, "a test")
-
-
-@pytest.fixture(scope="module")
-def named_pool(tmp_path_factory):
-    """A pool whose assessment prompts are named, so that it keeps none for tuning."""
-    rng, prompts = np.random.default_rng(0), [f"prompt {row}" for row in range(12)]
-    path = tmp_path_factory.mktemp("named") / "pool"
-    write_pool(
-        path,
-        name="named",
-        prompts=prompts,
-        candidate_names=["a", "b"],
-        texts=[[f"{letter}{row}" for letter in "ab"] for row in range(12)],
-        prompt_embeddings=rng.standard_normal((12, 3)),
-        candidate_embeddings=rng.standard_normal((12, 2, 3)),
-        utilities=rng.standard_normal((12, 2)),
-        assess_prompts=prompts[:4],
-    )
-    return path
 
 
 @pytest.fixture

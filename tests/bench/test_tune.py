@@ -12,7 +12,6 @@ from small_tuning import AGENTS_TUNED, PROBLEM, arguments, plan_of, run_here
 
 from duelgym.errors import LogError, PoolError, SpecificationError
 from duelgym.generators import PoolReplay
-from duelgym.pools import write_pool
 from duelgym.rounds import read_queries
 from duelgym.testing import make_pool
 from duelgym_bench import cli, tune
@@ -126,21 +125,8 @@ def test_only_tune_prompts_are_asked_and_others_of_them_assessed(pool_path, tmp_
     assert result["pool"] == pool.sha256 and str(pool_path) not in json.dumps(result["specification"])
 
 
-def test_a_pool_with_named_assessment_prompts_is_tuned_within_its_learning_prompts(tmp_path):
-    rng = np.random.default_rng(0)
-    prompts = [f"prompt {row}" for row in range(12)]
-    write_pool(
-        tmp_path / "pool",
-        name="named",
-        prompts=prompts,
-        candidate_names=["a", "b"],
-        texts=[[f"{letter}{row}" for letter in "ab"] for row in range(12)],
-        prompt_embeddings=rng.standard_normal((12, 3)),
-        candidate_embeddings=rng.standard_normal((12, 2, 3)),
-        utilities=rng.standard_normal((12, 2)),
-        assess_prompts=prompts[:4],
-    )
-    arguments = tuning_arguments("PoolDuel-v0", {"pool": str(tmp_path / "pool")})
+def test_a_pool_with_named_assessment_prompts_is_tuned_within_its_learning_prompts(named_pool):
+    arguments = tuning_arguments("PoolDuel-v0", {"pool": str(named_pool)})
     assert arguments["split"] == "within_learn"
     session = plan_of(env="PoolDuel-v0", env_kwargs=arguments, tuning=True).session(0)
     questions = set(session.ask(64).questions.prompt_ids.tolist())

@@ -185,7 +185,7 @@ def scored_board(
         here = {name: of[env] for name, of in plans.items() if env in of}
         scored[env] = Scored(environment_results(here, jobs=jobs, published=published))
     public = {one.submission.name: _public_areas(one) for one in checked}
-    return board(round.name, scored, entrants, public, {one.submission.name: one.sha256 for one in checked})
+    return board(round, scored, entrants, public, {one.submission.name: one.sha256 for one in checked})
 
 
 def _entries(root: Path, name: str) -> set[str]:

@@ -13,8 +13,10 @@ from duelgym_bench.aggregate import improvement
 from duelgym_bench.curves import ORACLE, SUPERVISED, AgentSummary, ReferenceSummary, Summary
 from duelgym_bench.curves_summary import reference_means, summarise
 from duelgym_bench.leaderboard.board import Board, Estimate, Kind, OnEnvironment, Row
+from duelgym_bench.leaderboard.plans import reads_texts
 from duelgym_bench.leaderboard.ranked_runs import BASELINE, READS_TEXTS, Entrant
 from duelgym_bench.leaderboard.ranking import Part, better, over_environments, ranks
+from duelgym_bench.leaderboard.records import Round
 from duelgym_bench.paired import aligned
 from duelgym_bench.ratio import FINAL
 from duelgym_bench.scored import Results
@@ -82,7 +84,7 @@ class Scored:
 
 
 def board(
-    round: str,
+    round: Round,
     scored: Mapping[str, Scored],
     entrants: Sequence[Entrant],
     public: Mapping[str, Mapping[str, Sequence[float]]],
@@ -91,7 +93,7 @@ def board(
     """Return a round's board.
 
     Args:
-        round: its name.
+        round: the round.
         scored: environment -> its runs.
         entrants: all that have run.
         public: entry -> environment -> areas of its public runs, one a seed.
@@ -101,7 +103,7 @@ def board(
     first = next(iter(scored.values()))
     policies = [name for name in first.policies if name not in LIMITS]
     trivial = [entrant.name for entrant in entrants if entrant.submission is None] + policies
-    track = {entrant.name: "text" if set(entrant.environments) != set(scored) else "embedding" for entrant in entries}
+    track = {entrant.name: "text" if reads_texts(entrant.environments, round) else "embedding" for entrant in entries}
     rank = {name: place for of in ("embedding", "text") for name, place in _ranks(scored, track, of).items()}
     areas = [of.agents[entrant.name].areas for of in scored.values() for entrant in entrants if of.has(entrant.name)]
     thresholds = np.linspace(min(map(np.min, areas)), max(map(np.max, areas)), N_THRESHOLDS)
@@ -130,7 +132,7 @@ def board(
     ranked = rows([entrant.name for entrant in entries], "entry")
     return Board(
         schema=1,
-        round=round,
+        round=round.name,
         checkpoints=tuple(int(t) for t in first.summary.checkpoints),
         baseline=BASELINE,
         thresholds=tuple(thresholds.tolist()),
