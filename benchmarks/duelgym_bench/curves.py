@@ -35,6 +35,8 @@ class AgentSummary:
         area: area under ``win`` against log queries, 0 = 0.5 and 1 = the oracle's.
         area_iqm: interquartile mean over seeds of the same.
         areas: the same of each seed's run.
+        queries_to: ``"25%"`` and ``"50%"`` of the way from a win rate of 0.5 to the oracle's -> queries that it takes;
+            infinite where the budget does not suffice.
         profile: share of runs whose area is above each of the summary's ``thresholds``.
         fit: of the power law to ``win``; None where the curve does not rise, or is too short.
         counters: mean count per run.
@@ -57,6 +59,7 @@ class AgentSummary:
     area: Interval
     area_iqm: Interval
     areas: Float64[np.ndarray, " seeds"]
+    queries_to: Mapping[str, Interval]
     profile: Interval
     fit: PowerLaw | None
     counters: Mapping[str, float]

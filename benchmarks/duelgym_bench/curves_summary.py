@@ -25,6 +25,7 @@ from duelgym_bench.ratio import (
     both_ways,
     check_passive,
     isotonic_fit,
+    oracle_levels,
     passive_levels,
     queries_to_level,
     ratio,
@@ -81,6 +82,13 @@ def summarise(
     fits = {agent: isotonic_fit(win.light) for agent, win in wins.items()}
     supervised = references[SUPERVISED].light if SUPERVISED in references else None
     levels = passive_levels(fits[results.baseline], supervised)
+    queries_to = {
+        agent: {
+            name: Interval.of_censored(queries_to_level(fit, checkpoints, level))
+            for name, level in oracle_levels(oracle.light).items()
+        }
+        for agent, fit in fits.items()
+    }
     ratios = _ratios(fits, levels, checkpoints, results.baseline)
     replica = f"{results.baseline}@1"
     return Summary(
@@ -90,7 +98,8 @@ def summarise(
         n_seeds=len(first),
         n_prompts=sum(sizes.values()),
         agents=tuple(
-            _agent(of, wins[agent], areas[agent], by_seed[agent], thresholds, resamples) for agent, of in runs.items()
+            _agent(of, wins[agent], areas[agent], by_seed[agent], queries_to[agent], thresholds, resamples)
+            for agent, of in runs.items()
         ),
         references=_references(results.references, references, first, resamples),
         differences=tuple(
@@ -167,6 +176,7 @@ def _agent(
     win: Mean,
     area_mean: Mean,
     by_seed: Float64[np.ndarray, "draws seeds"],
+    queries_to: Mapping[str, Interval],
     thresholds: Float64[np.ndarray, " thresholds"],
     resamples: Resamples,
 ) -> AgentSummary:
@@ -205,6 +215,7 @@ def _agent(
         area=area_mean.interval(resamples),
         area_iqm=Interval.of(interquartile_mean(by_seed, resamples.light.seeds)),
         areas=by_seed[0],
+        queries_to=queries_to,
         profile=Interval.of(profile(by_seed, resamples.light.seeds, thresholds)),
         fit=power_law(win.light, of[0].checkpoints),
         counters=_means([run.counters for run in of]),

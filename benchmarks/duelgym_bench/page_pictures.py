@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from jaxtyping import Float64
 
 from duelgym_bench.plots import COLOURS, GRID, INK, MUTED, Sheet, Style, draw, save
 from duelgym_bench.statistics import Interval
-from duelgym_bench.table import decimals, printable, with_interval
+from duelgym_bench.table import printable, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +69,7 @@ def readout(
     at: Sequence[str],
     x: Float64[np.ndarray, " places"],
     curves: Mapping[int, Interval],
+    said: Callable[[Interval], str] = with_interval,
 ) -> dict[str, Any]:
     """Return, as plain JSON, where curves run in a picture and what is said of each of their points.
 
@@ -77,7 +78,8 @@ def readout(
         narrow: in its narrow form.
         at: what each place on the horizontal axis is called.
         x: the places.
-        curves: agent's number -> values over the places; NaN where it has none.
+        curves: agent's number -> values over the places; not finite where it has none to show.
+        said: what is said of one point that has an interval.
 
     Returns:
         ``at``; ``x``, and of each curve ``y``, as shares of the axes' width and height; ``text`` of each point; ``boxes``:
@@ -97,18 +99,18 @@ def readout(
         "curves": {
             str(agent): {
                 "y": shares(np.stack([x, curve.value], axis=1), 1),
-                "text": _texts(curve),
+                "text": _texts(curve, said),
             }
             for agent, curve in curves.items()
         },
     }
 
 
-def _texts(curve: Interval) -> list[str]:
+def _texts(curve: Interval, said: Callable[[Interval], str]) -> list[str]:
     """Return what is said of each point of a curve: without an interval where the curve has none."""
-    if np.array_equal(curve.low, curve.high, equal_nan=True):
-        return [decimals(float(value)) for value in curve.value]
-    return [with_interval(curve[k]) for k in range(len(curve.value))]
+    texts = [said(curve[k]) for k in range(len(curve.value))]
+    bare = np.array_equal(curve.low, curve.high, equal_nan=True)
+    return [text.partition(" [")[0] for text in texts] if bare else texts
 
 
 def _box(figure: Figure) -> list[float]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from duelgym_bench.statistics import LEVEL
+from duelgym_bench.statistics import ENDS, order_statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Verdict = Literal["passed", "FAILED", "undetermined"]
 FRACTIONS = (0.25, 0.5, 0.75, 0.9)
+ORACLE_SHARES = (0.25, 0.5)
 FINAL = "final"
 CHECK_RANGE = (0.8, 1.25)
 # Two isotonic fits of one curve differ by rounding; a level counts as reached within this.
@@ -82,6 +83,11 @@ def passive_levels(
     return levels
 
 
+def oracle_levels(oracle: Float64[np.ndarray, " draws"]) -> dict[str, Float64[np.ndarray, " draws"]]:
+    """Return the levels that suites compare, in every resample: ``"25%"`` and ``"50%"`` of the way from 0.5 to the oracle."""
+    return {f"{share:.0%}": 0.5 + share * (oracle - 0.5) for share in ORACLE_SHARES}
+
+
 @dataclass(frozen=True)
 class Ratio:
     """How many times fewer queries an agent needs than passive, as bounds where censoring leaves only bounds.
@@ -133,15 +139,10 @@ def ratio(bounds: Bounds) -> Ratio:
     """Return median and interval over the resamples (row 0, the data as they are, is left out)."""
     lower, upper = bounds[0][1:], bounds[1][1:]
     return Ratio(
-        median=(_order_statistic(lower, 0.5), _order_statistic(upper, 0.5)),
-        low=_order_statistic(lower, (1 - LEVEL) / 2),
-        high=_order_statistic(upper, (1 + LEVEL) / 2),
+        median=(order_statistic(lower, 0.5), order_statistic(upper, 0.5)),
+        low=order_statistic(lower, ENDS[0]),
+        high=order_statistic(upper, ENDS[1]),
     )
-
-
-def _order_statistic(samples: Float64[np.ndarray, " draws"], share: float) -> float:
-    # Interpolating quantiles would make NaN of two infinities.
-    return float(np.sort(samples)[min(int(share * len(samples)), len(samples) - 1)])
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,8 @@ def _scalars(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
     for agent in summary.agents:
         yield agent.agent, "area", agent.area
         yield agent.agent, "area_iqm", agent.area_iqm
+        for share, cost in agent.queries_to.items():
+            yield agent.agent, f"queries_to_{share}", cost
         if agent.fit is not None:
             yield agent.agent, "fit_a", agent.fit.a
             yield agent.agent, "fit_b", agent.fit.b

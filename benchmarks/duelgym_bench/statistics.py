@@ -194,6 +194,12 @@ class Interval:
         low, high = np.quantile(samples[1:], ENDS, axis=0)
         return cls(np.asarray(samples[0]), low, high)
 
+    @classmethod
+    def of_censored(cls, samples: Float64[np.ndarray, " draws"]) -> Interval:
+        """Return the same of one number that may be infinite, i.e. beyond what was observed, in any row."""
+        low, high = (order_statistic(samples[1:], end) for end in ENDS)
+        return cls(np.asarray(samples[0]), np.asarray(low), np.asarray(high))
+
     def __getitem__(self, index: int) -> Interval:
         return Interval(self.value[index], self.low[index], self.high[index])
 
@@ -201,3 +207,8 @@ class Interval:
 def deviation(samples: Float64[np.ndarray, " draws"]) -> float:
     """Return the standard deviation over the resamples."""
     return float(samples[1:].std())
+
+
+def order_statistic(samples: Float64[np.ndarray, " draws"], share: float) -> float:
+    """Return the sample below which ``share`` of them lie; interpolating would make NaN of two infinities."""
+    return float(np.sort(samples)[min(int(share * len(samples)), len(samples) - 1)])

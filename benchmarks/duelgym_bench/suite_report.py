@@ -9,11 +9,11 @@ import numpy as np
 from duelgym_bench.aggregate import improvement, interquartile_mean
 from duelgym_bench.curves import AgentSummary, Summary
 from duelgym_bench.statistics import N_RESAMPLES, Interval, draw_strata
-from duelgym_bench.table import MISSING, Table, decimals, with_interval
+from duelgym_bench.table import MISSING, Table, decimals, whole, with_interval
 
 
 def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | None) -> tuple[Table, ...]:
-    """Return tables of agents by experiments: areas, win rates at the budget, areas less the baseline's, all together, ceilings.
+    """Return tables of agents by experiments: areas, win rates, labels to a level, areas less the baseline's, ceilings.
 
     Args:
         summaries: experiment -> its numbers.
@@ -37,6 +37,9 @@ def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | 
         found = [each for each in summary.differences if each.agent == agent.agent and each.against == baseline]
         return with_interval(found[-1].area, signed=True) if found else ""
 
+    def labels_to(share: str) -> Callable[[AgentSummary, Summary], str]:
+        return lambda agent, _: whole(agent.queries_to[share])
+
     return (
         table(
             "Area under win rate against log labels",
@@ -45,6 +48,15 @@ def suite_tables(summaries: Mapping[str, Summary], baseline: str, varies: str | 
         ),
         table(
             "Win rate at the budget", "Best of N on assessment prompts", lambda agent, _: with_interval(agent.win[-1])
+        ),
+        *(
+            table(
+                f"Labels to {share.replace('%', ' %')} of the way to the oracle",
+                "From a win rate of .5, on the isotonic fit of the curve; not reached, and n.r. of an end of the interval: "
+                "not within the budget",
+                labels_to(share),
+            )
+            for share in next(iter(summaries.values())).agents[0].queries_to
         ),
         table(
             f"Area less that of {baseline}",

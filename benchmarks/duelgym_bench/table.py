@@ -54,6 +54,17 @@ def with_interval(interval: Interval, *, signed: bool = False) -> str:
     return f"{value} [{decimals(float(interval.low))} {decimals(float(interval.high))}]"
 
 
+def whole(interval: Interval) -> str:
+    """Format a number of queries and its interval, which may lie beyond the budget: ``1 240 [890 n.r.]``."""
+
+    def number(value: float) -> str:
+        return f"{value:,.0f}".replace(",", " ") if math.isfinite(value) else "n.r."
+
+    if not math.isfinite(interval.value):
+        return MISSING if math.isnan(interval.value) else "not reached"
+    return f"{number(float(interval.value))} [{number(float(interval.low))} {number(float(interval.high))}]"
+
+
 def format_ratio(ratio: Ratio) -> str:
     """Format a ratio: its median and interval, or what censoring leaves of them."""
 

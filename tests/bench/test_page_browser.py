@@ -18,7 +18,7 @@ from duelgym_bench.report import write_report
 from duelgym_bench.suite_directory import SavedSuite
 from duelgym_bench.suite_page import suite_page
 from duelgym_bench.suite_report import suite_tables
-from duelgym_bench.table import with_interval
+from duelgym_bench.table import whole, with_interval
 
 AGENTS = ["passive", "boltzmann", "thompson", "passive-ensemble", "my.agent:build"]
 # One page a frame, driven and read by the page around them; the last may run no script.
@@ -105,9 +105,10 @@ addEventListener("load", () => {
     return { ...read(figure), markup: figure.querySelectorAll("output script").length };
   });
   act("suite", () => {
-    const figure = figures("suite")[0];
-    press(figure, ".narrow", "End");
-    return read(figure);
+    return [...figures("suite")].map((figure) => {
+      press(figure, ".narrow", "End");
+      return read(figure);
+    });
   });
   act("widths", () => Object.fromEntries([...document.querySelectorAll("iframe")].map((each) => {
     const page = each.contentDocument;
@@ -222,9 +223,12 @@ def test_names_stay_text_and_a_suite_is_read_out_by_its_values(seen, summary):
     results, _ = seen
     ((name, text),) = results["hostile"]["rows"]
     assert name == HOSTILE and text.startswith(".533 [") and results["hostile"]["markup"] == 0
-    assert results["suite"]["at"] == "dimension 64"
-    areas = {agent.agent: with_interval(agent.area) for agent in summary.agents if agent.agent in AGENTS}
-    assert dict(results["suite"]["rows"]) == areas
+    agents = [agent for agent in summary.agents if agent.agent in AGENTS]
+    areas, labels = results["suite"]
+    assert areas["at"] == labels["at"] == "dimension 64"
+    assert dict(areas["rows"]) == {agent.agent: with_interval(agent.area) for agent in agents}
+    costs = {agent.agent: agent.queries_to["25%"] for agent in agents}
+    assert dict(labels["rows"]) == {name: whole(cost) for name, cost in costs.items() if np.isfinite(cost.value)} != {}
 
 
 def test_without_its_script_the_page_is_whole_and_still(seen):

@@ -20,6 +20,7 @@ from duelgym_bench.pictures import PICTURES
 from duelgym_bench.plots import intervals_note, spread
 from duelgym_bench.report import markdown_tables, table_text, write_report
 from duelgym_bench.report_tables import tables
+from duelgym_bench.statistics import Interval
 from duelgym_bench.suite_directory import SavedSuite
 from duelgym_bench.suite_page import suite_page, write_suite
 from duelgym_bench.suite_report import suite_tables
@@ -120,13 +121,21 @@ def test_a_suite_says_over_how_much_the_intervals_of_all_its_experiments_are():
     assert "1 to 4 seeds and 60 assessment prompts (too narrow" in intervals_note(whole, one)
 
 
+NEVER = {"25%": Interval(*np.full(3, np.inf))}
+
+
 def test_a_suite_s_files_have_the_note_of_all_experiments(tmp_path):
     summary = summarise(simulated(), n_resamples=20)
     summaries = {"first": replace(summary, n_seeds=5, n_prompts=1280), "last": summary}
     suite = SavedSuite("a suite", "", None, dict.fromkeys(summaries), {})
-    page, svg, _ = write_suite(suite, summaries, simulated(), (), tmp_path)
+    page, *pictures = write_suite(suite, summaries, simulated(), (), tmp_path)
     assert "over 4 to 5 seeds and 60 to 1 280 assessment prompts" in page.read_text()
-    assert "over 4 to 5 seeds and 60 to 1 280 assessment prompts" in svg.read_text()
+    for svg in pictures[::2]:
+        assert "over 4 to 5 seeds and 60 to 1 280 assessment prompts" in svg.read_text()
+    assert [file.name for file in pictures[::2]] == ["suite.svg", "suite-labels.svg"]
+    never = replace(summary, agents=tuple(replace(agent, queries_to=NEVER) for agent in summary.agents))
+    assert len(write_suite(suite, dict.fromkeys(summaries, never), simulated(), (), tmp_path)) == 3
+    assert not pictures[2].exists()  # it showed other runs
 
 
 def test_every_command_that_made_the_runs_has_a_line_of_its_own():

@@ -79,3 +79,10 @@ def test_components_by_formula():
     assert deviation(mean_curve(values, resamples.seeds)[:, 0]) == pytest.approx(expected, rel=0.03)
     expected = prompts.std(ddof=1) * np.sqrt(49 / 47 / 50)
     assert deviation(mean_curve(values, resamples.prompts)[:, 0]) == pytest.approx(expected, rel=0.03)
+
+
+def test_a_censored_number_keeps_its_infinities():
+    cost = Interval.of_censored(np.array([7.0, *range(1, 100), np.inf]))  # the estimate, then 100 resamples
+    assert (float(cost.value), float(cost.low), float(cost.high)) == (7.0, 3.0, 98.0)
+    never = Interval.of_censored(np.array([np.inf, 1.0, np.inf, np.inf, np.inf]))
+    assert (float(never.value), float(never.low), float(never.high)) == (np.inf, 1.0, np.inf)

@@ -16,7 +16,7 @@ from duelgym_bench.plan import check_plan, load_plan
 from duelgym_bench.statistics import Interval
 from duelgym_bench.suite import load_suite, planned, resized, suite_names, suite_of, titled
 from duelgym_bench.suite_directory import SavedSuite, save_suite, saved_suite
-from duelgym_bench.suite_plots import draw_suite
+from duelgym_bench.suite_plots import LABELS, draw_suite
 
 SMALL = {"env": "SyntheticDuel-v0", "agents": ["passive-ensemble", "greedy+ensemble"], "queries": 64, "seeds": 1}
 
@@ -200,13 +200,11 @@ def test_a_suite_is_drawn_as_lines_over_numbers_and_else_in_rows():
     def agent(name, *numbers):
         return SimpleNamespace(agent=name, area=Interval(*map(np.float64, numbers)))
 
+    passive, other = agent("passive-ensemble", 0.3, 0.2, 0.4), agent("passive-ensemble@1", 0.3, 0.2, 0.4)
+    later, greedy = agent("passive-ensemble", 0.5, 0.4, 0.6), agent("greedy+ensemble", 0.7, 0.6, 0.8)
     summaries = {
-        "a": SimpleNamespace(
-            agents=[agent("passive-ensemble", 0.3, 0.2, 0.4), agent("passive-ensemble@1", 0.3, 0.2, 0.4)]
-        ),
-        "b": SimpleNamespace(
-            agents=[agent("passive-ensemble", 0.5, 0.4, 0.6), agent("greedy+ensemble", 0.7, 0.6, 0.8)]
-        ),
+        "a": SimpleNamespace(agents=[passive, other], budget=640),
+        "b": SimpleNamespace(agents=[later, greedy], budget=640),
     }
     numbers = SavedSuite("title", "", "dimension", {"a": 2, "b": 64}, {})
     figure = draw_suite(numbers, summaries, "passive-ensemble", "caption")
@@ -224,6 +222,28 @@ def test_a_suite_is_drawn_as_lines_over_numbers_and_else_in_rows():
             assert sorted(artist.get_gid() for artist in drawn) == [
                 f"agent{k}-{part}" for k in (0, 1) for part in parts
             ]
+
+
+@pytest.mark.parametrize("values", [{"a": 2, "b": 64, "c": 512}, {"a": None, "b": None, "c": None}])
+def test_labels_beyond_the_budget_have_no_mark_and_their_intervals_end_at_it(values):
+    def costing(*numbers):
+        agent = SimpleNamespace(agent="passive-ensemble", queries_to={"25%": Interval(*map(np.float64, numbers))})
+        return SimpleNamespace(agents=[agent], budget=3200)
+
+    never = costing(np.inf, 2000, np.inf)
+    summaries = {"a": costing(100, 80, 140), "b": costing(2000, 1500, np.inf), "c": never}
+    suite = SavedSuite("title", "", "dimension" if values["a"] else None, values, {})
+    figure = draw_suite(suite, summaries, "passive-ensemble", "caption", measure=LABELS)
+    axes = figure.axes[0]
+    drawn = marks(figure)["passive-ensemble"]
+    if values["a"]:
+        assert drawn == [[2, 100], [64, 2000]]
+        assert axes.get_yscale() == "log" and axes.get_ylim()[1] == 3200
+        assert axes.collections[0].get_datalim(axes.transData).get_points()[:, 1].tolist() == [80, 3200]
+    else:
+        assert [x for x, _ in drawn] == [100, 2000]
+        assert axes.get_xscale() == "log" and axes.get_xlim()[1] == 3200
+        assert [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()] == [[80, 140], [1500, 3200]]
 
 
 def test_a_suite_of_one_experiment_resumes_in_its_own_directory(tmp_path):

@@ -35,6 +35,11 @@ def test_summary_by_hand():
         area_weights(CHECKPOINTS) @ own[0].accuracy["random"]
     )
     assert thompson.seconds_per_1000["learn"] == pytest.approx(5.4 / 6.4)
+    assert (np.diff(mean) > 0).all()  # so that its isotonic fit is the curve itself
+    log_labels = np.log([16, *CHECKPOINTS[1:]])
+    for share, level in (("25%", 0.5 + 0.25 * 0.45), ("50%", 0.5 + 0.5 * 0.45)):
+        labels = np.exp(np.interp(level, mean, log_labels)) if level <= mean[-1] else np.inf
+        assert float(thompson.queries_to[share].value) == pytest.approx(labels)
     difference = next(d for d in summary.differences if d.agent == "thompson" and d.reward_model == "ensemble")
     assert difference.against == "passive-ensemble"
     np.testing.assert_allclose(difference.win.value, mean - against)

@@ -14,9 +14,9 @@ from duelgym_bench.ratio import Ratio
 from duelgym_bench.report import markdown_tables, table_text
 from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import Results
-from duelgym_bench.statistics import area_weights
+from duelgym_bench.statistics import Interval, area_weights
 from duelgym_bench.suite_report import suite_tables
-from duelgym_bench.table import Table, as_markdown, as_text, decimals, format_ratio
+from duelgym_bench.table import Table, as_markdown, as_text, decimals, format_ratio, whole
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,18 @@ def test_columns_of_tables():
 )
 def test_censoring_is_printed(ratio: Ratio, text: str):
     assert format_ratio(ratio) == text
+
+
+@pytest.mark.parametrize(
+    "ends, text",
+    [
+        ((1239.6, 890.2, np.inf), "1 240 [890 n.r.]"),
+        ((np.inf, 890.2, np.inf), "not reached"),
+        ((np.nan, np.nan, np.nan), "-"),
+    ],
+)
+def test_numbers_of_labels_are_whole_and_say_when_they_are_beyond_the_budget(ends: tuple[float, ...], text: str):
+    assert whole(Interval(*map(np.float64, ends))) == text
 
 
 def test_text_tables_keep_to_their_width_and_lose_no_cell():
