@@ -20,7 +20,7 @@ from duelgym_bench.leaderboard.folder import LOGS
 from duelgym_bench.leaderboard.new import Described, new
 from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import Round, RoundPool, salt_hash, write_record
-from duelgym_bench.plan import save_plan
+from duelgym_bench.plan_directory import save_plan
 from duelgym_bench.task import run_task
 
 AGENT = """

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run a plan, or the plans of a suite; return 1 if a run failed."""
     from duelgym_bench.executors import executor_named
     from duelgym_bench.locks import alone
-    from duelgym_bench.plan import joined_plan
+    from duelgym_bench.plan_directory import joined_plan
     from duelgym_bench.suite import load_suite, planned, resized, titled
     from duelgym_bench.suite_directory import check_suite, save_suite
     from duelgym_bench.tracking import check_trackers
@@ -82,7 +82,7 @@ def tune(options: argparse.Namespace, given: list[str]) -> int:
     """Choose settings, write them down and print what was tried; return 0."""
     from duelgym_bench.executors import executor_named
     from duelgym_bench.locks import alone
-    from duelgym_bench.plan import save_plan
+    from duelgym_bench.plan_directory import save_plan
     from duelgym_bench.task import limit_threads
     from duelgym_bench.tune import tune, tuning_plan
     from duelgym_bench.tuned import TUNED, tuned_text, write_tuned
@@ -113,7 +113,8 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
     Raises:
         DuelgymError: naming what cannot run.
     """
-    from duelgym_bench.plan import PLAN, check_plan, load_plan, with_check
+    from duelgym_bench.plan import check_plan, with_check
+    from duelgym_bench.plan_directory import PLAN, load_plan
     from duelgym_bench.task import limit_threads
 
     if settings is not None:
@@ -150,7 +151,7 @@ def _carry_out(plan: Plan, out: Path, *, jobs: int, executor: str, track: tuple[
     from duelgym_bench.common import CommonLearner, tune_common_learner
     from duelgym_bench.executor import run_tasks
     from duelgym_bench.locks import alone
-    from duelgym_bench.plan import save_plan
+    from duelgym_bench.plan_directory import save_plan
 
     started = time.monotonic()
     with alone(out):
@@ -195,7 +196,7 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
     """Score the runs of a directory or of a suite's, write the reports and print their tables; return 0."""
     from duelgym_bench.curves_summary import summarise
     from duelgym_bench.paired import check_against
-    from duelgym_bench.plan import load_plan
+    from duelgym_bench.plan_directory import load_plan
     from duelgym_bench.plots import intervals_note
     from duelgym_bench.report import markdown_tables, table_text, write_report
     from duelgym_bench.scores import score

@@ -21,7 +21,8 @@ from duelgym.rounds.replay import begin, replayed
 from duelgym_agents.registry import composition
 from duelgym_bench.duels import Duel, duels_of
 from duelgym_bench.executors.processes import workers
-from duelgym_bench.plan import Plan, Task, baseline_of, load_plan
+from duelgym_bench.plan import Plan, Task, baseline_of
+from duelgym_bench.plan_directory import load_plan
 from duelgym_bench.references import merged, outcome_tables, prompt_group, seed_references
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scored import Results, RunScores

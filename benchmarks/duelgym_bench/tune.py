@@ -35,7 +35,8 @@ from duelgym.generators import GaussianFeatures, PoolReplay
 from duelgym_agents.registry import composition
 from duelgym_bench.assessment import Assessment
 from duelgym_bench.executor import run_tasks
-from duelgym_bench.plan import PLAN, Plan, Task, check_plan, load_plan, tuning_arguments
+from duelgym_bench.plan import Plan, Task, check_plan, tuning_arguments
+from duelgym_bench.plan_directory import PLAN, load_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.search_space import configuration
 

@@ -28,7 +28,8 @@ from duelgym_agents.registry import composition
 from duelgym_agents.reward_models import NetworkSettings
 from duelgym_bench.common import SETTINGS
 from duelgym_bench.executors.processes import workers
-from duelgym_bench.plan import PLAN, Plan, Task, load_plan
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan_directory import PLAN, load_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import PARTS
 from duelgym_bench.uncertainty import HeldOutDuels

@@ -12,7 +12,8 @@ from duelgym_bench import cli, forecast, probe, task
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.executors.work import Job, work
 from duelgym_bench.forecast import Forecast, duration, forecast_text, makespan
-from duelgym_bench.plan import Plan, Task, save_plan
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan_directory import save_plan
 from duelgym_bench.run_directory import RunDirectory
 
 LEARNER = CommonLearner("interaction", 1.0, "")

@@ -14,7 +14,8 @@ from duelgym.pools import tensors
 from duelgym_agents.reward_models import NetworkSettings
 from duelgym_agents.reward_models.network import StackedMLP
 from duelgym_bench.common import SETTINGS, CommonLearner
-from duelgym_bench.plan import Plan, save_plan
+from duelgym_bench.plan import Plan
+from duelgym_bench.plan_directory import save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.task import run_task
 

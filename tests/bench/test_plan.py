@@ -7,7 +7,8 @@ import pytest
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.locks import alone
-from duelgym_bench.plan import Plan, Task, check_plan, derived_seed, load_plan, save_plan, with_check
+from duelgym_bench.plan import Plan, Task, check_plan, derived_seed, with_check
+from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.references import merged, prompt_group, seed_references
 
 

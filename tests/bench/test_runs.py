@@ -15,7 +15,8 @@ from duelgym import Contexts
 from duelgym.errors import LogError
 from duelgym.rounds import read_queries
 from duelgym_bench.locks import alone
-from duelgym_bench.plan import Task, load_plan
+from duelgym_bench.plan import Task
+from duelgym_bench.plan_directory import load_plan
 from duelgym_bench.scores import score, score_run
 
 

@@ -12,7 +12,8 @@ from duelgym.errors import SpecificationError
 from duelgym_agents import registry
 from duelgym_bench import cli, common, executor
 from duelgym_bench.common import CommonLearner
-from duelgym_bench.plan import Task, load_plan, make_agent, save_plan
+from duelgym_bench.plan import Task, make_agent
+from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scores import score
 from duelgym_bench.task import run_task

@@ -12,7 +12,8 @@ from quick_commands import bench
 
 from duelgym.errors import SpecificationError
 from duelgym_bench.locks import alone
-from duelgym_bench.plan import check_plan, load_plan
+from duelgym_bench.plan import check_plan
+from duelgym_bench.plan_directory import load_plan
 from duelgym_bench.statistics import Interval
 from duelgym_bench.suite import load_suite, planned, resized, suite_names, suite_of, titled
 from duelgym_bench.suite_directory import SavedSuite, save_suite, saved_suite

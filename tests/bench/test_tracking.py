@@ -16,7 +16,8 @@ from duelgym.errors import SpecificationError
 from duelgym_bench import tracking
 from duelgym_bench.cli import main
 from duelgym_bench.common import CommonLearner
-from duelgym_bench.plan import Plan, Task, save_plan
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan_directory import save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score_run
 from duelgym_bench.task import run_task

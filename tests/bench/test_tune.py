@@ -17,7 +17,8 @@ from duelgym.testing import make_pool
 from duelgym_bench import cli, tune
 from duelgym_bench.executor import Failure
 from duelgym_bench.locks import alone
-from duelgym_bench.plan import Task, check_plan, load_plan, save_plan, tuning_arguments
+from duelgym_bench.plan import Task, check_plan, tuning_arguments
+from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.tune import Tried, TunedAgent, tuning_plan
 from duelgym_bench.tuned import read_settings, tuned_text, write_tuned

@@ -14,7 +14,8 @@ from duelgym.errors import SpecificationError
 from duelgym.metrics import binary_entropy
 from duelgym.rounds import read_queries
 from duelgym_bench.common import CommonLearner
-from duelgym_bench.plan import Plan, Task, load_plan, save_plan
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score_run
 from duelgym_bench.task import run_task

@@ -13,7 +13,8 @@ from duelgym_bench.cli import main
 from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.new import new
 from duelgym_bench.leaderboard.records import SUBMISSION, Submission, read_record, write_record
-from duelgym_bench.plan import Task, load_plan, save_plan
+from duelgym_bench.plan import Task
+from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory
 from duelgym_bench.scores import score_run
 from duelgym_bench.statistics import area

@@ -26,7 +26,8 @@ from duelgym_bench.leaderboard.code import Repeats, copy_code, guessed_repeats
 from duelgym_bench.leaderboard.failures import Failure, RefusedError, refuse
 from duelgym_bench.leaderboard.plans import public_plan
 from duelgym_bench.leaderboard.records import SUBMISSION, Round, Submission, read_record
-from duelgym_bench.plan import Plan, Task, load_plan
+from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan_directory import load_plan
 from duelgym_bench.run_directory import RunDirectory
 
 _IN_SUBMISSION = ("team", "agent", "date", "contact", "licence", "about")

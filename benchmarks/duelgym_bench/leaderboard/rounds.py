@@ -29,7 +29,8 @@ from duelgym_bench.leaderboard.round_pool import round_prompts
 from duelgym_bench.leaderboard.scoring import Scored, board
 from duelgym_bench.leaderboard.weights import weights_of
 from duelgym_bench.locks import alone
-from duelgym_bench.plan import Plan, save_plan
+from duelgym_bench.plan import Plan
+from duelgym_bench.plan_directory import save_plan
 from duelgym_bench.run_directory import RunDirectory
 
 
