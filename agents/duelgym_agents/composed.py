@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
@@ -30,11 +30,16 @@ class RewardModelAgent:
         rule: picks pairs.
         n_samples: samples of the model given to rules that read samples.
         rng: the rule's random stream; the agent keeps it.
-        pessimism: what is recommended has the highest mean utility less this many standard deviations over samples (a
-            lower confidence bound, for deployment alone; Zhang et al. 2024, 2401.16635); 0 is the mean.
+        pessimism: what is recommended has the highest mean utility less this many standard deviations over ``n_samples``
+            samples (divisor n_samples - 1): a lower confidence bound, for deployment alone (Zhang et al. 2024,
+            2401.16635). Samples are seen relative to their mean over the prompt's candidates, since what a sample adds to
+            all of them is no doubt about which is best. The samples' random stream is the same for every
+            recommendation, which thus depends on nothing but what was learnt. 0 is the mean.
+        settings: of the model. A saved state is refused by an agent of other settings.
 
     Raises:
-        SpecificationError: if the rule reads what the model cannot give, or what no agent may see.
+        SpecificationError: if the rule reads what the model cannot give, or what no agent may see; or if there is
+            pessimism, but fewer than two samples.
     """
 
     def __init__(
@@ -45,8 +50,16 @@ class RewardModelAgent:
         n_samples: int,
         rng: np.random.Generator,
         pessimism: float = 0.0,
+        settings: object = None,
     ) -> None:
         _check_fit(model, rule, n_samples)
+        if pessimism and n_samples < 2:
+            raise SpecificationError(
+                f"pessimism is {pessimism}, and {type(model).__name__} would be sampled {n_samples} time(s), which tells no "
+                "deviation; use an epistemic reward model, or 0"
+            )
+        parts = _described(rule), type(model).__name__, repr(settings), f"{n_samples} samples", f"pessimism {pessimism}"
+        self._described = ", ".join(parts)
         self._pessimism = pessimism
         self._model = model
         self._rule = rule
@@ -88,8 +101,8 @@ class RewardModelAgent:
         """Return the position of the highest mean utility, less any pessimism; among equals the lowest position."""
         scores = self._model.mean(contexts)
         if self._pessimism:
-            samples = self._model.sample_utilities(contexts, self._n_samples, copy.deepcopy(self._rng))
-            deviation = (samples - samples.mean(axis=2, keepdims=True)).std(axis=0)
+            samples = self._model.sample_utilities(contexts, self._n_samples, np.random.default_rng(0))
+            deviation = (samples - samples.mean(axis=2, keepdims=True)).std(axis=0, ddof=1)
             scores = scores - np.float32(self._pessimism) * deviation
         return _finite(scores).argmax(axis=1)
 
@@ -111,6 +124,7 @@ class RewardModelAgent:
         """Return all that the agent's future depends on."""
         return {
             **with_prefix("model", self._model.state_dict()),
+            "described": np.frombuffer(self._described.encode(), dtype=np.uint8).copy(),
             "rng": generator_to_array(self._rng),
             "counts": np.array([self._counts[name] for name in _COUNTED], dtype=np.int64),
             "asked": np.fromiter(sorted(self._asked), dtype=np.uint64, count=len(self._asked)),
@@ -122,6 +136,9 @@ class RewardModelAgent:
         Raises:
             SpecificationError: if it is the state of another agent, or of one with other settings.
         """
+        described = entry(state, "described", (None,)).astype(np.uint8).tobytes().decode(errors="replace")
+        if described != self._described:
+            raise SpecificationError(f"the saved state is of an agent with {described}; this one has {self._described}")
         self._model.load_state_dict(without_prefix("model", state))
         generator_from_array(self._rng, entry(state, "rng"))
         counts = entry(state, "counts", (len(_COUNTED),)).tolist()
@@ -146,6 +163,11 @@ class RewardModelAgent:
         else:
             utilities = model.sample_utilities(contexts, self._n_samples, self._rng)
         return rule(_finite(utilities), self._rng)
+
+
+def _described(rule: AnyRule) -> str:
+    """Return the rule with its settings; one that is no dataclass might show an address that differs in every process."""
+    return repr(rule) if is_dataclass(rule) else type(rule).__name__
 
 
 def _check_fit(model: RewardModel, rule: AnyRule, n_samples: int) -> None:

@@ -58,9 +58,10 @@ _ACTIVEUF = (
     "mean over some 344 000 weights beside a mean over duels, is 1e-3 in the sum form used here at 344 duels, and falls tenfold in "
     "some 310, which the half-life keeps; its term that centres rewards is left out. Labels here are Bradley-Terry bits, there a judge's scores compared."
 )
-_LINEAR = (
-    "On features in which the utility is taken to be linear: the embeddings of the responses. The paper's estimate is maximum "
-    "likelihood with a ridge, here the mean of a Gaussian posterior; its constants come from bounds, here confidence 2."
+_LINEAR = "On features in which the utility is taken to be linear: the embeddings of the responses."
+_RIDGE = (
+    f"{_LINEAR} The paper's estimate is maximum likelihood with a ridge, here the mean of a Gaussian posterior; its constants "
+    "come from bounds, here confidence 2."
 )
 
 _ADDITIVE = (
@@ -190,14 +191,14 @@ AGENTS: dict[str, AgentSpec] = {
         ),
         _published(
             "activeuf-dts",
-            rules.MarginalThompson(),
+            rules.MarginalThompson(max_retries=29),
             "ensemble",
             _ACTIVEUF_NETWORKS,
             f"Thompson sampling with independent noise for each candidate. {_ACTIVEUF}",
         ),
         _published(
             "activeuf-drts",
-            rules.ReverseDoubleThompson(),
+            rules.ReverseDoubleThompson(max_retries=29),
             "ensemble",
             _ACTIVEUF_NETWORKS,
             f"A sampled favourite against a sampled worst. {_ACTIVEUF}",
@@ -218,10 +219,11 @@ AGENTS: dict[str, AgentSpec] = {
         ),
         _published(
             "activeuf-max_min_lcb",
-            rules.MaxMinLCB(),
+            rules.MaxMinLCB(joint=False, plausible_only=False),
             "ensemble",
             _ACTIVEUF_NETWORKS,
-            f"Best worst-case lower bound, against its toughest rival. {_ACTIVEUF}",
+            "Best worst-case lower bound, against its toughest rival; deviations of the two added, no candidate left out. "
+            f"{_ACTIVEUF}",
         ),
         _published(
             "apo",
@@ -230,7 +232,7 @@ AGENTS: dict[str, AgentSpec] = {
             _RESPONSES,
             f"Active preference optimisation (2402.10500): the least certain difference. {_LINEAR}",
         ),
-        _published("colstim", rules.CoLSTIM(), "bayesian_linear", _RESPONSES, f"CoLSTIM (2202.04593). {_LINEAR}"),
+        _published("colstim", rules.CoLSTIM(), "bayesian_linear", _RESPONSES, f"CoLSTIM (2202.04593). {_RIDGE}"),
         _published(
             "fgts-cdb",
             rules.FeelGoodThompson(),
@@ -238,13 +240,13 @@ AGENTS: dict[str, AgentSpec] = {
             _RESPONSES,
             f"Feel-good Thompson sampling. {_LINEAR}",
         ),
-        _published("vacdb", rules.VarianceAware(), "bayesian_linear", _RESPONSES, f"Variance-aware. {_LINEAR}"),
+        _published("vacdb", rules.VarianceAware(), "bayesian_linear", _RESPONSES, f"Variance-aware. {_RIDGE}"),
         _published(
             "stad",
             rules.StagewiseDuel(),
             "bayesian_linear",
             _RESPONSES,
-            f"Sta'D of Saha and Gopalan: the most informative pair among plausible winners. {_LINEAR}",
+            f"Sta'D of Saha and Gopalan: the most informative pair among plausible winners. {_RIDGE}",
         ),
     )
 }

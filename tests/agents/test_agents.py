@@ -256,7 +256,22 @@ def test_ensemble_learns_a_linear_utility_from_random_pairs():
 
 def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
     table = {name: (spec.reward_model, spec.rule_name, spec.as_published) for name, spec in AGENTS.items()}
-    assert {name: row for name, row in table.items() if not name.startswith(("sea", "activeuf"))} == {
+    families = {name: [each for each in table if each.startswith(name)] for name in ("sea", "activeuf")}
+    of_families = {*families["sea"], *families["activeuf"]}
+    assert {name: repr(AGENTS[name].rule) for name in of_families} == {
+        "sea-passive": "Passive()",
+        "sea-ee": "ParticlesWithoutReplacement(max_retries=None)",
+        "sea-bai": "ThompsonMaxVariance(variance_of='probability')",
+        "sea-uncertainty": "InfomaxLogit()",
+        "activeuf-infomax": "InfomaxWidth(width=1.0)",
+        "activeuf-dts": "MarginalThompson(width=1.0, max_retries=29)",
+        "activeuf-drts": "ReverseDoubleThompson(width=1.0, max_retries=29)",
+        "activeuf-delta_ucb": "DeltaUCB(width=1.0)",
+        "activeuf-delta_quantile": "DeltaQuantile(width=1.0, quantile=0.05, half_window=0.0)",
+        "activeuf-max_min_lcb": "MaxMinLCB(width=1.0, joint=False, plausible_only=False)",
+    }
+    assert {table[name][::2] for name in of_families} == {("ensemble", True)}
+    assert {name: row for name, row in table.items() if name not in of_families} == {
         "ee2024-passive": ("point", "passive", True),
         "ee2024-boltzmann": ("point", "boltzmann", True),
         "ee2024-infomax": ("ensemble", "infomax", True),
@@ -273,11 +288,9 @@ def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
         "vacdb": ("bayesian_linear", "vacdb", True),
         "stad": ("bayesian_linear", "stad", True),
     }
-    families = {
-        name: name.split("-")[0].removesuffix("2024") for name in AGENTS if AGENTS[name].reward_model == "ensemble"
-    }
-    for family in set(families.values()):
-        settings = [AGENTS[name].settings for name in families if families[name] == family]
+    ee2024 = ["ee2024-infomax", "ee2024-double_thompson", "passive-ensemble", "boltzmann-ensemble"]
+    for names in (*families.values(), ee2024, ["ee2024-passive", "ee2024-boltzmann"]):
+        settings = [AGENTS[name].settings for name in names]
         assert all(each == settings[0] for each in settings)  # within a paper rules differ, the reward model does not
     assert all(name == spec.name and spec.doc for name, spec in AGENTS.items())
 
@@ -313,14 +326,42 @@ def test_pessimism_recommends_what_is_surely_good_rather_than_perhaps_best():
             apart = np.array([0, 4, 0], np.float32)
             return np.stack([self.utilities + apart, self.utilities - apart])
 
-    # Less the mean over candidates the samples are (-4, 11, -7) / 3 and (4, -5, 1) / 3: deviations 4/3, 8/3, 4/3.
-    # Means 1, 2, 0 less one deviation: -1/3, -2/3, -4/3.
+    # Less the mean over candidates the samples are (-4, 11, -7) / 3 and (4, -5, 1) / 3: deviations 4/3, 8/3, 4/3 times
+    # the root of 2. The means 1, 2, 0 change places where a pessimism of x makes 1 - 4/3 r x = 2 - 8/3 r x: at 0.53.
     model = Torn(np.tile([1.0, 2.0, 0.0], (5, 1)))
-    for pessimism, best in [(0.0, 1), (0.7, 1), (0.8, 0), (1.0, 0)]:
+    for pessimism, best in [(0.0, 1), (0.52, 1), (0.54, 0), (1.0, 0)]:
         agent = RewardModelAgent(model, Infomax(), n_samples=2, rng=np.random.default_rng(0), pessimism=pessimism)
         assert (agent.recommend(contexts) == best).all()
     with pytest.raises(SpecificationError, match="pessimism is -1"):
         make("ee2024-infomax", pessimism=-1.0)
+    with pytest.raises(SpecificationError, match=r"pessimism is 1\.0, and MLPEnsemble would be sampled 1 time"):
+        make("ee2024-passive", pessimism=1.0)
+
+
+def test_what_is_recommended_depends_on_nothing_but_what_was_learnt():
+    contexts = contexts_of(np.random.default_rng(0), batch=50)
+    agent = make("double_thompson+bayesian_linear", pessimism=1.0)
+    before = agent.recommend(contexts)
+    agent.select_pairs(contexts)  # which draws
+    assert np.array_equal(agent.recommend(contexts), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ee2024-double_thompson", {}),
+        ("ee2024-infomax", {"learning_rate": 0.5}),
+        ("ee2024-infomax", {"pessimism": 1.0}),
+        ("infomax_logit+ensemble", {}),
+    ],
+)
+def test_the_state_of_another_agent_is_refused(name, settings):
+    state = make("ee2024-infomax").state_dict()
+    with pytest.raises(
+        SpecificationError, match=r"the saved state is of an agent with Infomax\(\), MLPEnsemble, .*; this"
+    ):
+        make(name, **settings).load_state_dict(state)
+    make("ee2024-infomax", seed=9).load_state_dict(state)  # its own settings, and of any seed
 
 
 def test_unknown_names_and_settings_are_refused_with_what_is_known():

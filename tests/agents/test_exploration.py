@@ -186,6 +186,13 @@ def test_permuting_candidates_permutes_infomax_exactly(seed, order):
 def test_infomax_breaks_ties_uniformly():
     counts = pair_counts(Infomax(), np.zeros((3, 1, 4), np.float32), 3, 12_000)
     assert chi_square(counts, np.triu(np.ones((4, 4)), k=1).ravel() / 6) < 20.5
+    # Copies whose mean single precision cannot represent: rounding must not decide, and they agree.
+    for row in ([0.1, 0.7, 0.3, 0.45], [0, 9, 1, 2.5]):
+        copies = np.array([[row]] * 10, np.float32)
+        counts = pair_counts(Infomax(), copies, 3, 12_000)
+        assert chi_square(counts, np.triu(np.ones((4, 4)), k=1).ravel() / 6) < 20.5
+        assert Infomax()(copies, np.random.default_rng(0)).fallbacks == 1
+    assert Infomax()(utilities_for(Infomax(), 10, 8, 4), np.random.default_rng(0)).fallbacks == 0
     # Of two tied pairs, the script picks the second.
     utilities = np.array([[[0.0, 0.0, 0.0]], [[math.log(3), 0.0, math.log(3)]]], np.float32)
     assert Infomax()(utilities, Scripted([1])).pairs.tolist() == [[1, 2]]

@@ -14,6 +14,8 @@ from duelgym_agents.exploration.rule import Selection
 
 # Pairs are scored so many at a time that the entropies of all strings of labels stay in cache: 128 KiB.
 _PIECE = 2**15
+# Nats: gains below are the rounding error of single-precision entropies, and would put candidates by position.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class BatchBALD:
     All labels together tell at most log(n_samples) nats: where few samples disagree strongly, the first prompts of a
     large batch use that up, and the gains of the rest are next to nothing. Give it many samples.
 
-    Equals are decided at random; the lower position is shown first. Where all samples agree about a prompt no label
-    tells them apart: the pair is uniform, and the prompt counts as a fallback.
+    Equals are decided at random; the lower position is shown first. Where no label would tell samples apart that the
+    labels before it do not, the pair is uniform, and the prompt counts as a fallback.
 
     Args:
         n_strings: at least 1. The paper's number depends on memory; 64 are chosen.
@@ -58,25 +60,23 @@ class BatchBALD:
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
         first, second = np.triu_indices(n_candidates, k=1)
-        logits = utilities - utilities[:, :, :1]
-        agreed = (logits == logits[0]).all(axis=(0, 2))
         # The sample that each string of labels is drawn from.
         truth = rng.permutation(n_samples)[np.arange(self.n_strings) % n_samples]
         beliefs = np.full((self.n_strings, n_samples), 1 / n_samples, dtype=np.float32)
         pairs = np.empty((batch, 2), dtype=np.int64)
+        fallbacks = 0
         for prompt in range(batch):
-            own = logits[:, prompt]
+            own = utilities[:, prompt]
             wins = _win_probabilities(own.take(first, axis=1) - own.take(second, axis=1))
             # No label drawn yet: all strings are the same empty one.
             gains = information(beliefs if prompt else beliefs[:1], wins)
-            if agreed[prompt]:
-                gains[:] = 0
+            fallbacks += not gains.any()
             (best,) = random_best(gains[None], rng)
             pairs[prompt] = first[best], second[best]
             won = rng.random(self.n_strings) < wins[truth, best]
             beliefs *= np.where(won[:, None], wins[:, best], 1 - wins[:, best])
             beliefs /= beliefs.sum(axis=1, keepdims=True)
-        return Selection(pairs, fallbacks=int(np.count_nonzero(agreed)))
+        return Selection(pairs, fallbacks=fallbacks)
 
 
 def information(
@@ -93,6 +93,7 @@ def information(
     for start in range(0, wins.shape[1], step):
         piece = slice(start, start + step)
         gains[piece] += _entropies(beliefs @ wins[:, piece]).mean(axis=0)
+    gains[gains < _ROUNDING] = 0
     return gains
 
 

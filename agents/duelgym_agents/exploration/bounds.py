@@ -32,18 +32,20 @@ def gaps(
 
 
 def difference_mean_and_deviation(
-    utilities: Float32[np.ndarray, "n_samples batch n_candidates"],
+    utilities: Float32[np.ndarray, "n_samples batch n_candidates"], *, joint: bool = True
 ) -> tuple[
     Float64[np.ndarray, "batch n_candidates n_candidates"], Float64[np.ndarray, "batch n_candidates n_candidates"]
 ]:
     """Return mean and standard deviation over samples of u_i - u_j: antisymmetric and symmetric in i and j.
 
     Joint samples tell what candidates share from what sets them apart: the deviation is that of the difference,
-    not the sum of two deviations. One candidate is set against all others at a time.
+    not the sum of two deviations, unless ``joint`` is false. One candidate is set against all others at a time.
     """
     _, batch, n_candidates = utilities.shape
+    mean, single = mean_and_deviation(utilities)
+    if not joint:
+        return mean[:, :, None] - mean[:, None, :], single[:, :, None] + single[:, None, :]
     wide = utilities.astype(np.float64)
-    mean, _ = mean_and_deviation(utilities)
     deviation = np.empty((batch, n_candidates, n_candidates))
     for i in range(n_candidates):
         deviation[:, i] = np.sqrt(sample_variance(wide[:, :, i, None] - wide))

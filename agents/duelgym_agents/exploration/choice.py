@@ -1,11 +1,14 @@
-"""What rules share when they choose: ties at random, refusal of what they cannot use."""
+"""What rules share when they choose: ties at random, two different candidates, refusal of what they cannot use."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from duelgym.errors import SpecificationError
+from duelgym_agents.exploration.rule import Selection
 
 
 def random_best(
@@ -35,6 +38,39 @@ def random_other(
     """Return for each position another one, uniformly over the ``n_candidates - 1`` others."""
     other = rng.integers(n_candidates - 1, size=len(positions))
     return other + (other >= positions)
+
+
+def second_until_different(
+    first: Int64[np.ndarray, " batch"],
+    second: Int64[np.ndarray, " batch"],
+    draw: Callable[[Int64[np.ndarray, " rows"]], Int64[np.ndarray, " rows"]],
+    *,
+    max_retries: int,
+    n_candidates: int,
+    rng: np.random.Generator,
+) -> Selection:
+    """Return pairs whose second candidate is drawn afresh where it equals the first.
+
+    Where the last retry met the same one too it is uniform over the others, and the prompt counts as a fallback.
+
+    Args:
+        first: the first candidates.
+        second: the second ones, as first drawn; overwritten.
+        draw: draws second candidates for the prompts of the given positions.
+        max_retries: how often each may be drawn again.
+        n_candidates: of every prompt.
+        rng: draws the uniform ones.
+    """
+    retries = 0
+    for _ in range(max_retries):
+        (equal,) = np.nonzero(second == first)
+        if not len(equal):
+            break
+        retries += len(equal)
+        second[equal] = draw(equal)
+    (equal,) = np.nonzero(second == first)
+    second[equal] = random_other(first[equal], n_candidates, rng)
+    return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))
 
 
 def check_samples(rule: str, n_samples: int, *, at_least: int) -> None:

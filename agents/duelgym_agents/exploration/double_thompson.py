@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from duelgym.checks import whole_number
-from duelgym_agents.exploration.choice import check_samples, random_other
+from duelgym_agents.exploration.choice import check_samples, second_until_different
 from duelgym_agents.exploration.rule import Selection
 
 
@@ -46,15 +46,12 @@ class DoubleThompson:
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=1)
         favourites = utilities.argmax(axis=2)
-        first = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
-        second = favourites[rng.integers(n_samples, size=batch), np.arange(batch)]
-        retries = 0
-        for _ in range(self.max_retries):
-            (equal,) = np.nonzero(second == first)
-            if not len(equal):
-                break
-            retries += len(equal)
-            second[equal] = favourites[rng.integers(n_samples, size=len(equal)), equal]
-        (equal,) = np.nonzero(second == first)
-        second[equal] = random_other(first[equal], n_candidates, rng)
-        return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))
+
+        def favourite(prompts: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+            return favourites[rng.integers(n_samples, size=len(prompts)), prompts]
+
+        first, second = favourite(np.arange(batch)), favourite(np.arange(batch))
+
+        return second_until_different(
+            first, second, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
+        )

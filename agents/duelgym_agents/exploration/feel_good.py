@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int64
 
 from duelgym.checks import finite_number, whole_number
-from duelgym_agents.exploration.choice import check_samples, random_other
+from duelgym_agents.exploration.choice import check_samples, second_until_different
 from duelgym_agents.exploration.rule import Selection
 
 
@@ -31,7 +31,7 @@ class FeelGoodThompson:
 
     Where the favourites are equal, the paper shows one response twice; here the second is drawn again, and after the
     last retry it is uniform over the others, and the prompt counts as a fallback, as in
-    :class:`~duelgym_agents.exploration.double_thompson.DoubleThompson`.
+    :class:`~duelgym_agents.exploration.double_thompson.DoubleThompson`, whose way with equals it also has.
 
     Args:
         feel_good: per log-odds of promised gain; at least 0. The paper leaves it to theory, of order sqrt(budget) in
@@ -63,18 +63,15 @@ class FeelGoodThompson:
         check_samples(self.name, n_samples, at_least=1)
         odds = self.sample_probabilities(utilities)
         favourites = utilities.argmax(axis=2)
-        first = favourites[rng.choice(n_samples, size=batch, p=odds), np.arange(batch)]
-        second = favourites[rng.choice(n_samples, size=batch, p=odds), np.arange(batch)]
-        retries = 0
-        for _ in range(self.max_retries):
-            (equal,) = np.nonzero(second == first)
-            if not len(equal):
-                break
-            retries += len(equal)
-            second[equal] = favourites[rng.choice(n_samples, size=len(equal), p=odds), equal]
-        (equal,) = np.nonzero(second == first)
-        second[equal] = random_other(first[equal], n_candidates, rng)
-        return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))
+
+        def favourite(prompts: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+            return favourites[rng.choice(n_samples, size=len(prompts), p=odds), prompts]
+
+        first, second = favourite(np.arange(batch)), favourite(np.arange(batch))
+
+        return second_until_different(
+            first, second, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
+        )
 
     def sample_probabilities(
         self, utilities: Float32[np.ndarray, "n_samples batch n_candidates"]

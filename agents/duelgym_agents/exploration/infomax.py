@@ -8,8 +8,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from duelgym_agents.exploration.choice import check_samples, random_best
+from duelgym_agents.exploration.choice import check_samples
+from duelgym_agents.exploration.pairs import random_best_pair
 from duelgym_agents.exploration.rule import Selection
+
+_ROUNDING = 1e-13  # variances below are the rounding error of single-precision probabilities
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Infomax:
 
     Dwaracherla et al. 2024, Algorithm 5, with divisor n_samples - 1. Utilities are log-odds, so the probability
     is sigmoid(u_i - u_j), not the ratio of positive strengths that the paper prints. Equal variances are decided
-    at random; the candidate at the lower position is shown first.
+    at random; the candidate at the lower position is shown first. Where all samples agree about every pair, the pair
+    is uniform and the prompt counts as a fallback.
     """
 
     name: ClassVar[str] = "infomax"
@@ -34,10 +38,7 @@ class Infomax:
         """
         n_samples, _, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        first, second = np.triu_indices(n_candidates, k=1)
-        variances = win_probability_variances(utilities)
-        best = random_best(variances, rng)
-        return Selection(np.stack([first[best], second[best]], axis=1))
+        return random_best_pair(win_probability_variances(utilities), n_candidates, rng)
 
 
 def win_probability_variances(
@@ -60,4 +61,5 @@ def win_probability_variances(
         np.einsum("sbj,sbj->bj", centred, centred, out=variances[:, start:stop])
         start = stop
     variances *= np.float32(0.25 / (n_samples - 1))
+    variances[variances < _ROUNDING] = 0
     return variances

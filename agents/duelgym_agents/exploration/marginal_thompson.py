@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from duelgym.checks import positive_number, whole_number
 from duelgym_agents.exploration.bounds import mean_and_deviation
-from duelgym_agents.exploration.choice import check_samples, random_best, random_other
+from duelgym_agents.exploration.choice import check_samples, random_best, second_until_different
 from duelgym_agents.exploration.rule import Selection
 
 
@@ -26,8 +26,8 @@ class MarginalThompson:
 
     Args:
         width: of the noise, in standard deviations over samples (divisor n_samples - 1); positive and finite.
-        max_retries: how often the second noise may be drawn again; at least 0. The published code has 10 as its
-            default and 30 in its experiments.
+        max_retries: how often the second noise may be drawn again; at least 0. The published experiments draw it 30
+            times in all, which is 29.
 
     Raises:
         SpecificationError: if either is not such a number.
@@ -78,14 +78,11 @@ def perturbed_pairs(
     ) -> Int64[np.ndarray, " rows"]:
         return random_best(means + radii * rng.uniform(-1.0, 1.0, size=means.shape), rng)
 
-    first, second = favourites(first_means, radius), favourites(second_means, radius)
-    retries = 0
-    for _ in range(max_retries):
-        (equal,) = np.nonzero(second == first)
-        if not len(equal):
-            break
-        retries += len(equal)
-        second[equal] = favourites(second_means[equal], radius[equal])
-    (equal,) = np.nonzero(second == first)
-    second[equal] = random_other(first[equal], first_means.shape[1], rng)
-    return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))
+    return second_until_different(
+        favourites(first_means, radius),
+        favourites(second_means, radius),
+        lambda equal: favourites(second_means[equal], radius[equal]),
+        max_retries=max_retries,
+        n_candidates=first_means.shape[1],
+        rng=rng,
+    )

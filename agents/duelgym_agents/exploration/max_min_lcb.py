@@ -21,8 +21,9 @@ class MaxMinLCB:
     Pasztor, Kassraie and Krause 2024 (2406.16745). LCB(i, j) is mean minus ``width`` standard deviations of
     u_i - u_j over samples. Among candidates that no other beats with confidence, the first is the one of largest
     min_j LCB(i, j), the second the j that attains the minimum. The probability is monotone in the difference, so
-    bounds on either choose alike. ActiveUltraFeedback (2603.09692) adds two single deviations where this rule, as
-    the paper, takes the deviation of the difference. Ties are decided at random.
+    bounds on either choose alike. ActiveUltraFeedback (2603.09692) adds two single deviations where the paper takes the
+    deviation of the difference, and lets every candidate be first and second: see the settings. Ties are decided at
+    random.
 
     Where one candidate beats all others with confidence, the paper shows it against itself, which teaches nothing;
     here its rival is the j of lowest LCB among all, and the prompt counts as a fallback.
@@ -30,12 +31,16 @@ class MaxMinLCB:
     Args:
         width: of the bounds, in standard deviations (divisor n_samples - 1); positive and finite. Stands for the
             paper's beta_t, which grows slowly with the number of queries; a rule that keeps no count cannot.
+        joint: whether the deviation is that of the difference; else the sum of the two candidates' own.
+        plausible_only: whether candidates that another beats with confidence are left out.
 
     Raises:
         SpecificationError: if the width is not such a number.
     """
 
     width: float = 1.0
+    joint: bool = True
+    plausible_only: bool = True
     name: ClassVar[str] = "max_min_lcb"
     reads: ClassVar[Literal["samples"]] = "samples"
 
@@ -52,9 +57,11 @@ class MaxMinLCB:
         """
         n_samples, batch, n_candidates = utilities.shape
         check_samples(self.name, n_samples, at_least=2)
-        mean, radius = difference_mean_and_deviation(utilities)
+        mean, radius = difference_mean_and_deviation(utilities, joint=self.joint)
         radius *= self.width
-        plausible = plausible_winners(mean, radius)
+        plausible = (
+            plausible_winners(mean, radius) if self.plausible_only else np.ones((batch, n_candidates), dtype=bool)
+        )
         alone = plausible.sum(axis=1) == 1
         bound = mean - radius
         rivals = plausible | alone[:, None]

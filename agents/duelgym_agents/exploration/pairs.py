@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from duelgym_agents.exploration.choice import random_best
 from duelgym_agents.exploration.rule import Selection
@@ -36,7 +36,7 @@ def score_pairs(
 
 
 def random_best_pair(
-    scores: Float64[np.ndarray, "batch n_pairs"], n_candidates: int, rng: np.random.Generator
+    scores: Float[np.ndarray, "batch n_pairs"], n_candidates: int, rng: np.random.Generator
 ) -> Selection:
     """Return each prompt's pair of largest score, lower position first, drawn uniformly among equals.
 

@@ -17,15 +17,16 @@ from duelgym_agents.exploration.rule import Selection
 class ParticlesWithoutReplacement:
     """Shuffles the particles, shows the first one's favourite and the next different favourite in that order.
 
-    The explore-and-exploit rule (E&E) of SEA (Liu et al. 2024, 2411.01493) as its code runs it: double
-    Thompson sampling whose second index is drawn without replacement, so that a lone dissenter is always found.
+    The explore-and-exploit rule (E&E) of SEA (Liu et al. 2024, 2411.01493): double Thompson sampling whose second
+    index is drawn without replacement, so that a lone dissenter is always found. (SEA's code, by a slip of its
+    slice, never asks the last of the shuffled particles; this does.)
     Where all particles agree, SEA shows the favourite against itself and drops the answer; here the second
     candidate is uniform over the others, and the prompt counts as a fallback. Candidates that one particle holds
     equal are decided at random.
 
     Args:
-        max_retries: how many further particles may be asked after the second; at least 0. None, SEA's default:
-            all there are.
+        max_retries: how many further particles may be asked after the second; at least 0. None: all
+            there are.
 
     Raises:
         SpecificationError: if ``max_retries`` is neither None nor such an integer.

@@ -21,9 +21,9 @@ class ReverseDoubleThompson:
 
     DRTS of ActiveUltraFeedback (2603.09692): the first candidate is the largest mean + width * u * deviation, the
     second the largest -mean + width * u * deviation, with u uniform on [-1, 1] and independent for each candidate
-    and draw. A rule for data on which to train (wide gaps), not for low regret. The paper leaves open what happens
-    where both are one candidate: here the second noise is drawn afresh, and after ``max_retries`` the second
-    candidate is uniform over the others, and the prompt counts as a fallback. Ties are decided at random.
+    and draw. A rule for data on which to train (wide gaps), not for low regret. Where both are one candidate the second
+    noise is drawn afresh, and after ``max_retries`` the second candidate is uniform over the others, as in the paper's
+    code, and the prompt counts as a fallback. Ties are decided at random.
 
     Args:
         width: of the noise, in standard deviations over samples (divisor n_samples - 1); positive and finite.

@@ -102,6 +102,44 @@ def test_max_min_lcb_leaves_out_rivals_that_are_beaten():
     assert pick(MaxMinLCB(), utilities) == [[0, 1]]
 
 
+def test_max_min_lcb_as_active_ultra_feedback_has_it_by_hand():
+    # All three move together: nothing is in doubt about differences, and 0 beats the others for certain.
+    utilities = three_samples((0, 1), (-0.5, 1), (-1.25, 1))
+    assert MaxMinLCB()(utilities, np.random.default_rng(0)).fallbacks == 1
+    # Deviations added: 0 - 1: 0.5 - 2 = -1.5, 0 - 2: 1.25 - 2. Of 1 the lowest is -0.5 - 2, of 2 it is -1.25 - 2.
+    selection = MaxMinLCB(joint=False)(utilities, np.random.default_rng(0))
+    assert (selection.pairs.tolist(), selection.fallbacks) == ([[0, 1]], 0)
+    # 2 is beaten (-9 + 1 + 0.5), but least certain: 0 - 2: 9 - 1.5, 0 - 1: 0.25 - 0.5. 0 is last of all against 1.
+    beaten = three_samples((0, 0.5), (-0.25, 0), (-9, 1))
+    for plausible_only in (True, False):
+        assert pick(MaxMinLCB(joint=False, plausible_only=plausible_only), beaten) == [[0, 1]]
+    # At deviation 20 candidate 2 may win all: 0 - 2: 9 - 20.5 = -11.5; 1 - 2: 8.75 - 20. So 1 leads, with or without.
+    wide = three_samples((0, 0.5), (-0.25, 0), (-9, 20))
+    assert pick(MaxMinLCB(joint=False), wide) == [[1, 2]]
+    # 2 trails 0 by 9 -+ 8.5, surely; 1 - 2: 8.75 -+ 9.5 is not sure. Among all, 0's worst is 0 - 1 = 0.25 - 1.5 and
+    # 1's is 1 - 0 = -1.75; with 2 left in, 0 - 2 = 0.5 and 1 - 2 = -0.75 change neither.
+    assert pick(MaxMinLCB(joint=False, plausible_only=False), three_samples((0, 0), (-0.25, 1.5), (-9, 8))) == [[0, 1]]
+
+
+@pytest.mark.parametrize("plausible_only", [True, False])
+def test_added_deviations_equal_their_definition(plausible_only):
+    utilities = np.random.default_rng(4).standard_normal((5, 30, 6)).astype(np.float32)
+    found = MaxMinLCB(width=0.3, joint=False, plausible_only=plausible_only)(utilities, np.random.default_rng(1))
+    differ = 0
+    for b, pair in enumerate(found.pairs.tolist()):
+        u = utilities[:, b].astype(np.float64)
+        mean, deviation = u.mean(axis=0), 0.3 * u.std(axis=0, ddof=1)
+        low = mean[:, None] - mean - deviation[:, None] - deviation
+        high = mean[:, None] - mean + deviation[:, None] + deviation
+        kept = [i for i in range(6) if not plausible_only or (high[i] >= -1e-12).all()]
+        rivals = kept if len(kept) > 1 else range(6)
+        worst = {i: min((low[i, j], j) for j in rivals if j != i) for i in kept}
+        leader = max(worst, key=worst.get)
+        assert pair == [leader, worst[leader][1]]
+        differ += len(kept) < 6
+    assert differ > 0 if plausible_only else (differ, found.fallbacks) == (0, 0)
+
+
 def test_max_min_lcb_equals_its_definition():
     utilities = np.random.default_rng(0).standard_normal((4, 30, 6)).astype(np.float32)
     found = MaxMinLCB(width=0.7)(utilities, np.random.default_rng(1))

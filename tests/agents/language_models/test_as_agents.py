@@ -35,7 +35,7 @@ def test_deployment_by_mean_and_by_lower_confidence_bound(kind, tiny):
     contexts = contexts_of(np.random.default_rng(1), batch=40)
     samples = agent_of(kind, tiny).sample_utilities(contexts, 3, np.random.default_rng(0)).astype(np.float64)
     mean, centred = samples.mean(axis=0), samples - samples.mean(axis=2, keepdims=True)
-    deviation = np.sqrt(((centred - centred.mean(axis=0)) ** 2).mean(axis=0))
+    deviation = np.sqrt(((centred - centred.mean(axis=0)) ** 2).sum(axis=0) / 2)
     best = mean.argmax(axis=1), (mean - 1.5 * deviation).argmax(axis=1)
     assert not np.array_equal(*best)
     assert np.array_equal(agent_of(kind, tiny).recommend(contexts), best[0])
