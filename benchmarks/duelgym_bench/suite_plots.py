@@ -12,12 +12,13 @@ from jaxtyping import Float64
 from duelgym_bench.curves import AgentSummary, is_replica
 from duelgym_bench.plots import GRID, MUTED, agent_numbers, agent_styles, mark_as_of, mark_legend, styled
 from duelgym_bench.statistics import Interval
-from duelgym_bench.table import cut, printable, whole, with_interval
+from duelgym_bench.table import cut, printable, span, whole, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from duelgym_bench.curves import Summary
@@ -193,6 +194,7 @@ def _lines(
     if measure.log:
         axes.set_yscale("log")
         axes.set_ylim(top=_budget(summaries))
+        _count(axes.yaxis)
     axes.grid(axis="y", color=GRID, linewidth=0.6)
 
 
@@ -227,9 +229,19 @@ def _rows(
     if measure.log:
         axes.set_xscale("log")
         axes.set_xlim(right=_budget(summaries))
+        _count(axes.xaxis)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     for edge in np.arange(len(summaries) - 1) + 0.5:
         axes.axhline(edge, color=GRID, linewidth=0.6)
+
+
+def _count(axis: Axis) -> None:
+    """Write whole numbers at 10, 30, 100, 300 and so on."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axis.set_major_formatter(FuncFormatter(lambda count, _: span([round(count)])))
+    axis.set_minor_locator(NullLocator())
 
 
 def _budget(summaries: Mapping[str, Summary]) -> int:

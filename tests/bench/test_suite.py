@@ -236,6 +236,9 @@ def test_labels_beyond_the_budget_have_no_mark_and_their_intervals_end_at_it(val
     suite = SavedSuite("title", "", "dimension" if values["a"] else None, values, {})
     figure = draw_suite(suite, summaries, "passive-ensemble", "caption", measure=LABELS)
     axes = figure.axes[0]
+    axis = axes.yaxis if values["a"] else axes.xaxis
+    figure.draw_without_rendering()
+    assert {"100", "300", "1 000", "3 000"} <= {text.get_text() for text in axis.get_ticklabels()}
     drawn = marks(figure)["passive-ensemble"]
     if values["a"]:
         assert drawn == [[2, 100], [64, 2000]]
