@@ -13,6 +13,7 @@ SMALL = {
     "epinet_hidden_sizes": (5,),
     "index_dim": 4,
     "minibatch_size": 8,
+    "steps": 27,  # five after each batch of six
     "n_fourier": 8,
 }
 # The others read texts; those that are language models are tested in agents/language_models.

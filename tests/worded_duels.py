@@ -49,5 +49,5 @@ def equal(ours, theirs):
 
 
 def agent_of(kind, tiny, seed=0, rule="infomax", **changes):
-    small = {"model": tiny, "steps": 1, "minibatch_size": 4} | ({"tuning_labels": 10} if kind == "lora" else {})
+    small = {"model": tiny, "steps": 7, "minibatch_size": 4} | ({"tuning_labels": 10} if kind == "lora" else {})
     return make_agent(f"{rule}+{kind}", **DIMENSIONS, seed=seed, **small | changes)

@@ -49,7 +49,7 @@ def evaluating(settings: NetworkSettings, dims: tuple[int, int], prompts: int, n
 
 
 def training(settings: NetworkSettings, dims: tuple[int, int]) -> Products:
-    """Return the products of the optimiser's steps after one batch of labels."""
+    """Return the products of the optimiser's steps after one batch of 32 labels."""
     first, deeper = _layers(settings, dims, settings.minibatch_size, 2)
     weights = [Product(p, inner, rows, columns) for p, rows, inner, columns in first + deeper]
     inputs = [Product(p, rows, columns, inner) for p, rows, inner, columns in deeper]

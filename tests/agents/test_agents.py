@@ -17,7 +17,7 @@ from duelgym_agents.composed import RewardModelAgent
 from duelgym_agents.exploration import Boltzmann, Infomax, Passive, Selection
 from duelgym_agents.registry import AGENTS, agent_factory, composition, make_agent
 
-SMALL = {"hidden_sizes": (16, 16), "prior_hidden_sizes": (8,), "steps": 2, "minibatch_size": 16}
+SMALL = {"hidden_sizes": (16, 16), "prior_hidden_sizes": (8,), "steps": 13, "minibatch_size": 16}
 # Each named agent of another kind, and each reward model once more: the rest differ in numbers.
 AGENTS_HERE = [
     *(name for name in AGENTS if name.startswith("ee2024") or name.endswith("-ensemble")),

@@ -73,10 +73,9 @@ class MCDropout:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
-        if not self._replay.add(contexts, pairs, preferences):
-            return
-        for _ in range(self.settings.steps):
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
+        steps = self._replay.add(contexts, pairs, preferences)
+        for _ in range(steps):
             duels = self._replay.draw()
             masks = self._masks((len(duels.targets), 1), self._replay.rng)
             followed = self._network.parameters.detach().requires_grad_()

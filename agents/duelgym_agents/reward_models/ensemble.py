@@ -50,11 +50,10 @@ class MLPEnsemble:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
-        if not self._replay.add(contexts, pairs, preferences):
-            return
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
+        steps = self._replay.add(contexts, pairs, preferences)
         particles = torch.eye(self.settings.n_particles)
-        for _ in range(self.settings.steps):
+        for _ in range(steps):
             duels = self._replay.draw()
             weights = double_or_nothing(duels.marks, particles) if self.settings.bootstrap else None
             self._network.backward(duels.candidates, duels.prompts, duels.targets, weights)

@@ -100,11 +100,10 @@ class Epinet:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
-        if not self._replay.add(contexts, pairs, preferences):
-            return
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
+        steps = self._replay.add(contexts, pairs, preferences)
         settings = self.settings
-        for _ in range(settings.steps):
+        for _ in range(steps):
             duels = self._replay.draw()
             indices = self._indices(settings.indices_per_step, self._replay.rng)
             followed = self._parameters.detach().requires_grad_()

@@ -77,11 +77,9 @@ class LastLayerLaplace:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
         self._factor = None  # the scales move even where nothing is learnt
-        if not self._replay.add(contexts, pairs, preferences):
-            return
-        for _ in range(self.settings.steps):
+        for _ in range(self._replay.add(contexts, pairs, preferences)):
             duels = self._replay.draw()
             self._network.backward(duels.candidates, duels.prompts, duels.targets)
             self._optimiser.step(

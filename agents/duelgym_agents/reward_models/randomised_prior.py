@@ -88,13 +88,12 @@ class RandomisedPriorEnsemble:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
-        if not self._replay.add(contexts, pairs, preferences):
-            return
-        settings, pull, rate = self.settings, self._replay.pull, self.settings.learning_rate
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
+        steps = self._replay.add(contexts, pairs, preferences)
+        settings, rate = self.settings, self.settings.learning_rate
         indices = torch.eye(settings.n_particles)
-        for _ in range(settings.steps):
-            duels = self._replay.draw()
+        for _ in range(steps):
+            duels, pull = self._replay.draw(), self._replay.pull
             inputs = duels.candidates, duels.prompts
             weights = double_or_nothing(duels.marks, indices) if settings.bootstrap else None
             self._trained.backward(*inputs, duels.targets, weights, self._offsets(*inputs))

@@ -69,6 +69,7 @@ class Replay:
         self.input_dims = (candidate_dim * (2 if self._interaction else 1), prompt_dim)
         self._settings = settings
         self._mark_dim = mark_dim
+        self._labels = 0
         self._prompt_scaler = FeatureScaler(prompt_dim)
         self._candidate_scaler = FeatureScaler(candidate_dim)
         self._buffer = DuelBuffer(
@@ -80,21 +81,23 @@ class Replay:
 
     def add(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
-    ) -> bool:
+    ) -> int:
         """Take the contexts into the scales and the batch's informative duels into the buffer.
 
         Returns:
-            Whether there were any.
+            The optimiser steps that are due (:meth:`LearningSettings.steps_after`); none where no duel was informative.
         """
         self._prompt_scaler.update(contexts.prompts)
         self._candidate_scaler.update(_rows(contexts.candidates))
         asked, targets = informative(pairs, preferences)
         if not len(asked):
-            return False
+            return 0
         shown = contexts.candidates[asked[:, None], pairs[asked]]
         marks = self.rng.standard_normal((len(asked), self._mark_dim), dtype=np.float32)
         self._buffer.add(LabelledDuels(contexts.prompts[asked], shown, targets, marks))
-        return True
+        due = self._settings.steps_after(self._labels, len(pairs))
+        self._labels += len(pairs)
+        return due
 
     def draw(self) -> Minibatch:
         """Return a minibatch, drawn with replacement; there must have been an informative duel."""
@@ -147,8 +150,8 @@ class Replay:
         return np.concatenate([candidates.numpy() for _, candidates, _ in self.pieces(contexts, self.input_dims[0])])
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return scales, buffer and random state."""
-        state = {"rng": generator_to_array(self.rng)}
+        """Return scales, buffer, number of labels and random state."""
+        state = {"rng": generator_to_array(self.rng), "labels": np.array(self._labels)}
         for name, part in self._parts().items():
             state |= with_prefix(name, part.state_dict())
         return state
@@ -161,6 +164,7 @@ class Replay:
         """
         for name, part in self._parts().items():
             part.load_state_dict(without_prefix(name, state))
+        self._labels = int(entry(state, "labels", ()))
         generator_from_array(self.rng, entry(state, "rng"))
 
     def _parts(self) -> dict[str, FeatureScaler | DuelBuffer]:

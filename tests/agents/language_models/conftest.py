@@ -18,7 +18,7 @@ def build(tiny):
 
     def make(kind, seed=0, **changes):
         model, chosen = {"linear_heads": (LinearHeads, LinearHeadSettings), "lora": (LoRAEnsemble, LoRASettings)}[kind]
-        small = {"model": tiny, "steps": 2, "minibatch_size": 4} | ({"tuning_labels": 10} if kind == "lora" else {})
+        small = {"model": tiny, "steps": 13, "minibatch_size": 4} | ({"tuning_labels": 10} if kind == "lora" else {})
         return model(chosen(**small | changes), prompt_dim=2, candidate_dim=3, rng=np.random.default_rng(seed))
 
     return make

@@ -26,7 +26,7 @@ def play(agent, rng, batches=4):
 def test_agents_keep_the_contract_and_say_that_they_need_texts(kind, tiny):
     assert agent_of(kind, tiny).needs_texts is True
     assert make_agent("infomax", "ensemble", **DIMENSIONS, seed=0).needs_texts is False
-    small = {"model": tiny, "steps": 1, "minibatch_size": 4} | ({"tuning_labels": 4} if kind == "lora" else {})
+    small = {"model": tiny, "steps": 7, "minibatch_size": 4} | ({"tuning_labels": 4} if kind == "lora" else {})
     check_agent(lambda **sizes: agent_factory(f"double_thompson+{kind}")(**sizes, **small))
 
 

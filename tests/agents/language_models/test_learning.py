@@ -24,7 +24,7 @@ def test_adapters_change_nothing_at_first_and_then_learn_alone(build):
     assert np.array_equal(np.concatenate([state["body"], state["weights"][-48:]]), shared)
     assert model.sample_utilities(contexts, 3, np.random.default_rng(0)) == pytest.approx(before, abs=1e-6)
 
-    learning = build("lora", steps=3)
+    learning = build("lora", steps=20)
     teach(learning, np.random.default_rng(1), batches=2)
     frozen, features = learning.state_dict(), learning.features(contexts)
     teach(learning, np.random.default_rng(3), batches=2)
@@ -52,7 +52,7 @@ def test_adapters_are_beside_every_linear_layer_and_drawn_as_stated(build):
 
 
 def test_rates_are_the_bodys_first_and_the_adapters_later(build):
-    model = build("lora", steps=1, learning_rate=1e-3, adapter_learning_rate=1e-5)
+    model = build("lora", steps=7, learning_rate=1e-3, adapter_learning_rate=1e-5)
     steps = []
     for batch in range(4):
         before = model.state_dict()["weights"]
@@ -73,7 +73,7 @@ def test_a_model_with_other_layers_and_no_chat_template_works(tmp_path):
     with torch.random.fork_rng(devices=[]):
         GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1)).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
-    chosen = LoRASettings(model=str(tmp_path / "gpt2"), tuning_labels=5, steps=1, minibatch_size=4)
+    chosen = LoRASettings(model=str(tmp_path / "gpt2"), tuning_labels=5, steps=7, minibatch_size=4)
     model = LoRAEnsemble(chosen, prompt_dim=2, candidate_dim=3, rng=np.random.default_rng(0))
     teach(model, np.random.default_rng(0))
     assert isinstance(model._particles, Adapters) and model.mean(contexts_of(np.random.default_rng(1))).shape == (5, 4)
@@ -111,7 +111,7 @@ def test_learns_which_word_is_liked(kind, build):
 
 def test_skips_and_self_duels_teach_nothing_and_ties_pull_together(build):
     contexts = contexts_of(np.random.default_rng(9), batch=3)
-    model = build("linear_heads", regularizer=0.0, steps=60, learning_rate=3e-3)
+    model = build("linear_heads", regularizer=0.0, steps=640, learning_rate=3e-3)
     before = model.state_dict()
     model.update(contexts, np.array([[0, 1], [2, 2], [3, 3]]), np.array([2, 0, 3], np.int8))
     assert equal(model.state_dict(), before)
@@ -130,7 +130,7 @@ def test_the_buffer_keeps_the_latest_duels_and_restores_them(capacity, sizes, ma
     replay, start = TextReplay(chosen, rng=np.random.default_rng(0), mark_dim=mark_dim), 0
     for size in sizes:
         rows = [np.full(1 + row % 3, row, np.int32) for row in range(2 * start, 2 * (start + size))]
-        replay.add(rows, np.arange(start, start + size, dtype=np.float32))
+        replay.add(rows, np.arange(start, start + size, dtype=np.float32), size)
         start += size
     other = TextReplay(chosen, rng=np.random.default_rng(1), mark_dim=mark_dim)
     other.load_state_dict(replay.state_dict())

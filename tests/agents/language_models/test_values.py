@@ -166,7 +166,7 @@ def test_padding_does_not_change_utilities(kind, build):
 @pytest.mark.parametrize("kind", BOTH)
 def test_no_more_tokens_are_read_at_once_than_allowed(kind, build, monkeypatch):
     contexts = contexts_of(np.random.default_rng(5), batch=6, n_candidates=9, longest=6)
-    model, sizes = build(kind, tokens_at_once=300, steps=1), []
+    model, sizes = build(kind, tokens_at_once=300, steps=7), []
     read = model._reader.hidden
 
     def noted(weights, rows, network=None):

@@ -52,7 +52,7 @@ def test_evaluation_by_pieces_changes_no_state_and_little_else(monkeypatch):
 def test_a_step_follows_the_gradient_of_the_papers_loss(anchor):
     # One step of Adam moves each weight by learning_rate * g / (|g| + eps): its sign is the gradient's. With one
     # duel in the buffer the minibatch is that duel, and the loss is ce + lambda ||weights - anchor||^2.
-    model = model_of("ensemble", anchor=anchor, regularizer=0.7, steps=1, learning_rate=1e-2, n_particles=2)
+    model = model_of("ensemble", anchor=anchor, regularizer=0.7, steps=32, learning_rate=1e-2, n_particles=2)
     rng = np.random.default_rng(7)
     start = model._network.parameters.clone()
     model._network.parameters.add_(0.1)  # away from the initial weights, so that the anchor shows
@@ -77,11 +77,11 @@ def test_a_step_follows_the_gradient_of_the_papers_loss(anchor):
 
 def test_a_heavy_regulariser_holds_each_particle_at_its_anchor():
     for anchor in ("init", "zero"):
-        model = model_of("ensemble", anchor=anchor, regularizer=1e6, steps=200, learning_rate=1e-2)
+        model = model_of("ensemble", anchor=anchor, regularizer=1e6, steps=1100, learning_rate=1e-2)
         start = model._network.parameters.clone()
         teach(model, np.random.default_rng(8))
         held = start if anchor == "init" else torch.zeros_like(start)
-        free = model_of("ensemble", anchor=anchor, regularizer=0.0, steps=200, learning_rate=1e-2)
+        free = model_of("ensemble", anchor=anchor, regularizer=0.0, steps=1100, learning_rate=1e-2)
         teach(free, np.random.default_rng(8))
         distance = float((model._network.parameters - held).square().mean().sqrt())
         assert distance < 0.02
@@ -91,7 +91,7 @@ def test_a_heavy_regulariser_holds_each_particle_at_its_anchor():
 def test_skips_and_self_duels_teach_nothing_and_ties_pull_together():
     rng = np.random.default_rng(9)
     contexts = contexts_of(rng, batch=3)
-    model = model_of("ensemble", regularizer=0.0, steps=100, learning_rate=1e-2)
+    model = model_of("ensemble", regularizer=0.0, steps=1100, learning_rate=1e-2)
     before = model._network.parameters.clone()
     model.update(contexts, np.array([[0, 1], [2, 2], [3, 3]]), np.array([2, 0, 3], np.int8))
     assert torch.equal(model._network.parameters, before)
@@ -129,7 +129,7 @@ def test_a_state_of_other_settings_is_refused():
 
 def test_with_the_bootstrap_a_particle_learns_from_its_own_half_of_the_duels_alone():
     # One duel in the buffer: it counts for the particles whose mark is positive, and the others have nothing to learn.
-    model = model_of("ensemble", n_particles=8, bootstrap=True, regularizer=0.0, steps=3)
+    model = model_of("ensemble", n_particles=8, bootstrap=True, regularizer=0.0, steps=96)
     start = model._network.views(model._network.parameters.clone())
     model.update(contexts_of(np.random.default_rng(0), batch=1), np.array([[0, 1]]), np.array([0], np.int8))
     moved = sum((now - then).abs().flatten(1).sum(1) for now, then in zip(_parts(model), start, strict=True))
@@ -141,7 +141,7 @@ def test_with_the_bootstrap_a_particle_learns_from_its_own_half_of_the_duels_alo
 def test_particles_without_the_bootstrap_see_the_same_duels_and_with_it_others():
     # All particles begin as one: shared minibatches keep them equal, halves of their own draw them apart.
     for bootstrap in (False, True):
-        model = model_of("ensemble", bootstrap=bootstrap, regularizer=0.0, steps=20)
+        model = model_of("ensemble", bootstrap=bootstrap, regularizer=0.0, steps=107)
         for part in _parts(model):
             part[:] = part[:1].clone()
         teach(model, np.random.default_rng(1))

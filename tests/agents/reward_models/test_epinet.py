@@ -137,7 +137,7 @@ def test_with_the_bootstrap_an_index_counts_its_half_of_the_duels_twice():
 
 
 def test_the_prior_is_frozen_and_everything_else_learns():
-    model = epinet(steps=20, learning_rate=1e-2)
+    model = epinet(steps=107, learning_rate=1e-2)
     before = copy.deepcopy(model.state_dict())
     teach(model, np.random.default_rng(8))
     after = model.state_dict()

@@ -251,7 +251,7 @@ SHRINKAGE = {
 def test_pairs_seen_often_are_less_uncertain_than_pairs_never_seen(name):
     assert {*SHRINKAGE, "point"} == VARIANTS.keys()
     kind, changes = VARIANTS[name]
-    small = {} if name.startswith(LINEAR) else {"hidden_sizes": (32, 32)}
+    small = {} if name.startswith(LINEAR) else {"hidden_sizes": (32, 32), "steps": 20}
     shape = {"n_candidates": 2, "prompt_dim": 16, "candidate_dim": 16}
     ratios = []
     for seed in range(4 if name == "mc_dropout" else 1):

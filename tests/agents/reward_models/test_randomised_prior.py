@@ -65,7 +65,7 @@ def test_the_prior_scale_is_a_standard_deviation_over_particles():
 def test_a_step_follows_the_loss_of_the_sum_and_leaves_the_prior_out(adds_point):
     # The first step of Adam moves each weight against its gradient's sign; one duel, so the minibatch is known.
     model = prior_model(
-        prior_scale=2.0, particles_add_point=adds_point, regularizer=0.7, steps=1, learning_rate=1e-2, seed=3
+        prior_scale=2.0, particles_add_point=adds_point, regularizer=0.7, steps=32, learning_rate=1e-2, seed=3
     )
     start = {name: network.parameters.clone() for name, network in networks_of(model)}
     rng = np.random.default_rng(3)
@@ -144,7 +144,7 @@ def test_far_from_data_priors_keep_the_particles_apart_and_near_it_they_do_not()
 
 
 def test_with_the_bootstrap_the_point_head_learns_from_all_duels():
-    model = prior_model(n_particles=8, bootstrap=True, regularizer=0.0, steps=3)
+    model = prior_model(n_particles=8, bootstrap=True, regularizer=0.0, steps=96)
     before = model.state_dict()
     contexts = contexts_of(np.random.default_rng(9), batch=1)
     model.update(contexts, random_pairs(np.random.default_rng(0), contexts), np.array([0], np.int8))

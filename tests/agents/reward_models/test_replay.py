@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_duels import contexts_of, random_pairs
 
 from duelgym_agents.reward_models import ReplaySettings
@@ -17,7 +19,7 @@ def replay_of(prompt_dim=3, mark_dim=0, **changes):
 def fill(replay, rng, duels, batch=4, **shape):
     for _ in range(duels // batch):
         contexts = contexts_of(rng, batch=batch, **shape)
-        assert replay.add(contexts, random_pairs(rng, contexts), rng.choice([0, 1, 3], batch).astype(np.int8))
+        replay.add(contexts, random_pairs(rng, contexts), rng.choice([0, 1, 3], batch).astype(np.int8))
 
 
 def test_what_teaches_something_and_its_targets():
@@ -31,9 +33,40 @@ def test_what_teaches_something_and_its_targets():
 def test_a_replay_of_skips_and_self_duels_has_nothing_in_it_but_knows_the_scales():
     replay, rng = replay_of(), np.random.default_rng(1)
     contexts = contexts_of(rng, batch=3)
-    assert not replay.add(contexts, np.array([[0, 1], [2, 2], [1, 0]]), np.array([2, 1, 2], np.int8))
+    assert replay.add(contexts, np.array([[0, 1], [2, 2], [1, 0]]), np.array([2, 1, 2], np.int8)) == 0
     assert len(replay) == 0
     assert float(replay.state_dict()["candidate_scaler/sums"][0]) == 15
+
+
+# --- steps ------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_due_in_proportion_to_labels_and_parts_are_carried_over_and_restored():
+    replay, rng = replay_of(steps=5), np.random.default_rng(8)
+
+    def due(batch, answer=0):
+        contexts = contexts_of(rng, batch=batch)
+        return replay.add(contexts, random_pairs(rng, contexts), np.full(batch, answer, np.int8))
+
+    assert due(32) == 5  # as published
+    # Then 10, 20, 30, 32 of 32 labels, each 5 / 32 of a step: 1.5625, 3.125, 4.6875 and 5 steps.
+    assert [due(batch) for batch in (10, 10, 10, 2)] == [1, 2, 1, 1]
+    assert due(256) == 40
+    assert due(10) == 1
+    again = replay_of(steps=5)
+    again.load_state_dict(replay.state_dict())
+    replay = again
+    assert due(10, answer=2) == 0  # nothing to learn, and nothing owed for it
+    assert due(10) == 2
+
+
+@given(sizes=st.lists(st.integers(1, 200), max_size=20), steps=st.integers(0, 50))
+def test_however_labels_are_batched_as_many_steps_are_taken(sizes, steps):
+    settings, before, taken = ReplaySettings(steps=steps), 0, 0
+    for size in sizes:
+        taken += settings.steps_after(before, size)
+        before += size
+    assert taken == settings.steps_after(0, sum(sizes)) == sum(sizes) * steps // 32
 
 
 # --- the regulariser --------------------------------------------------------------------------------------

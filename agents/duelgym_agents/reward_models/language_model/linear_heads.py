@@ -114,15 +114,15 @@ class LinearHeads:
     def update(
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
-        """Put the batch's informative duels into the buffer and take ``settings.steps`` optimiser steps."""
+        """Put the batch's informative duels into the buffer and take the optimiser steps that are due (``settings.steps``)."""
         prompts, responses = self._texts(contexts)
         asked, targets = informative(pairs, preferences)
         if not len(asked):
             return
         shown = [[responses[row][place] for place in pairs[row]] for row in asked]
-        self._replay.add(self._reader.rows([prompts[row] for row in asked], shown), targets)
+        steps = self._replay.add(self._reader.rows([prompts[row] for row in asked], shown), targets, len(pairs))
         self._latest = None
-        for _ in range(self.settings.steps):
+        for _ in range(steps):
             self._step()
 
     def sample_utilities(
