@@ -38,12 +38,12 @@ class GaussianBelief:
 
         Args:
             candidates: of one prompt or several.
-            prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt, positive.
+            prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt, drawn with
+                replacement; of two different ones of n it is sqrt(n / (n - 1)) times that. Positive.
         """
-        wide = candidates.astype(np.float64)
-        spread = float(np.mean(np.sum(_centred(wide) ** 2, axis=-1)))
-        # Two candidates differ by twice the spread in mean square; identical ones tell no scale.
-        variance = prior_scale**2 / (2.0 * spread) if spread > 0 else 1.0
+        spread = float(np.mean(np.sum(_centred(candidates.astype(np.float64)) ** 2, axis=-1)))
+        # Two candidates differ by twice the spread in mean square.
+        variance = prior_scale**2 / (2.0 * spread) if tell_scale(candidates) else 1.0
         d = candidates.shape[-1]
         return cls(np.zeros(d), variance * np.eye(d))
 
@@ -86,6 +86,12 @@ class GaussianBelief:
         variance = np.sum((centred @ self.covariance) * centred, axis=-1)
         both = np.stack([centred @ self.mean, np.sqrt(np.maximum(variance, 0.0))], axis=-1)
         return np.clip(both, -BOUND, BOUND).astype(np.float32)
+
+
+def tell_scale(candidates: Float[np.ndarray, "*batch n_candidates d"]) -> bool:
+    """Whether candidates of a prompt differ, beyond rounding: identical ones tell no scale for a prior."""
+    wide = candidates.astype(np.float64)
+    return bool(np.mean(_centred(wide) ** 2) > 1e-12 * np.mean(wide**2))
 
 
 def _centred(candidates: Float64[np.ndarray, "*batch n_candidates d"]) -> Float64[np.ndarray, "*batch n_candidates d"]:

@@ -63,4 +63,6 @@ def test_prompts_are_described_apart_and_the_prior_is_their_average(prompts, n, 
 
 
 def test_identical_candidates_tell_no_scale():
-    assert GaussianBelief.before_labels(np.ones((4, 2), np.float32), 2.0).covariance.tolist() == np.eye(2).tolist()
+    for value in (1.0, 0.1, 7.3):  # a mean of equal numbers is not quite what they are
+        alike = np.full((7, 2), value, np.float32)
+        assert GaussianBelief.before_labels(alike, 2.0).covariance.tolist() == np.eye(2).tolist()

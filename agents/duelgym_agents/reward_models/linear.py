@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int8, Int64
 
 from duelgym.agent import Contexts
+from duelgym.belief import tell_scale
 from duelgym.checks import positive_number, whole_number
 from duelgym_agents.reward_models.feature_map import KINDS, FeatureKind, FeatureMap
 from duelgym_agents.reward_models.gaussian import GaussianWeights
@@ -52,8 +53,8 @@ class BayesianLinear(LinearInFeatures):
 
     Where embeddings are a language model's last hidden layer, it is a Bayesian logistic last layer on a frozen body.
     The posterior is updated online, batch by batch (:class:`GaussianWeights`), and nothing is forgotten. Features
-    are scaled, and the prior set, by the first contexts learnt from, without their labels. Skipped duels and self-duels
-    are left out.
+    are scaled, and the prior set, by the first contexts in which candidates differ, without their labels. Labels before
+    them, skipped duels and self-duels teach nothing.
 
     Laplace's approximation is somewhat too sure: where the prior is true, with its default scale and 160 labels in
     batches of 16 on 6 features, squared errors of differences are 1.3 times the variance claimed, and win probabilities
@@ -79,7 +80,10 @@ class BayesianLinear(LinearInFeatures):
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
         """Take one batch of labels into the posterior."""
-        self._map, self._weights = features, weights = self._or_begun_with(contexts)
+        features, weights = self._or_begun_with(contexts)
+        if self._map is None and not tell_scale(features(contexts)):
+            return
+        self._map, self._weights = features, weights
         asked, targets = informative(pairs, preferences)
         if len(asked):
             shown = features(contexts)[asked[:, None], pairs[asked]]
@@ -110,11 +114,10 @@ class BayesianLinear(LinearInFeatures):
             return self._map, self._weights
         features = FeatureMap.measured(contexts, self.settings.features)
         shown = features(contexts)
-        size = float(np.mean(np.square(shown, dtype=np.float64)))
+        if not tell_scale(shown):
+            return features, GaussianWeights(shown.shape[2], 1.0)
         shown -= shown.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
         squares = float(np.mean(np.square(shown, dtype=np.float64)))
-        if squares <= 1e-12 * size:  # candidates that do not differ beyond rounding tell no scale
-            return features, GaussianWeights(shown.shape[2], 1.0)
         # Two of n candidates differ by 2 n / (n - 1) times their mean square distance from their mean.
         _, n, dim = shown.shape
         return features, GaussianWeights(dim, self.settings.prior_scale**2 * (n - 1) / (2 * n * dim * squares))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
 from duelgym.agent import Contexts
-from duelgym.belief import GaussianBelief
+from duelgym.belief import GaussianBelief, tell_scale
 from duelgym.checks import positive_number, whole_number
 from duelgym_agents.exploration import LinearPosterior
 from duelgym_agents.reward_models.gaussian import GaussianWeights
@@ -21,7 +21,7 @@ class BeliefSettings:
     """Settings of :class:`OnlineBelief`.
 
     Args:
-        prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt before any label.
+        prior_scale: as :meth:`~duelgym.belief.GaussianBelief.before_labels` has it, before any label.
         n_samples: samples that rules get.
 
     Raises:
@@ -40,7 +40,8 @@ class OnlineBelief:
     """A utility linear in response embeddings, learnt label by label: the :class:`~duelgym.belief.GaussianBelief`.
 
     It is what the environment's wrapper :class:`~duelgym.envs.Belief` shows, so that a policy trained there reads here what it
-    was trained on. A batch's labels are taken in one after the other. The prior is measured on the first contexts.
+    was trained on. A batch's labels are taken in one after the other. The prior is measured on the first contexts in which
+    candidates differ; labels before them teach nothing.
 
     Args:
         settings: see :class:`BeliefSettings`.
@@ -61,6 +62,8 @@ class OnlineBelief:
         self, contexts: Contexts, pairs: Int64[np.ndarray, "batch 2"], preferences: Int8[np.ndarray, " batch"]
     ) -> None:
         """Take one batch of labels into the belief."""
+        if self._belief is None and not tell_scale(contexts.candidates):
+            return
         self._belief = belief = self._or_begun_with(contexts)
         for candidates, pair, preference in zip(contexts.candidates, pairs, preferences, strict=True):
             belief.observe(candidates, pair, int(preference))

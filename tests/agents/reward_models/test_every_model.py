@@ -273,6 +273,20 @@ def _deviation(model, contexts):
     return float((samples[..., 0] - samples[..., 1]).std(axis=0).mean())
 
 
+@pytest.mark.parametrize("name", LINEAR)
+def test_candidates_that_are_alike_do_not_set_the_prior(name):
+    rng = np.random.default_rng(0)
+    model, contexts = variant(name, prior_scale=2.0), contexts_of(rng, batch=200)
+    alike = contexts_of(rng, batch=4)
+    alike.candidates[:] = alike.candidates[:, :1] + np.float32(7.3)
+    model.update(alike, np.tile([0, 1], (4, 1)), np.array([2, 0, 1, 3], np.int8))
+    model.update(contexts, np.tile([0, 1], (200, 1)), np.full(200, 2, np.int8))  # no answer: the prior is left as it is
+    samples = model.sample_utilities(contexts, 400, np.random.default_rng(1)).astype(np.float64)
+    gaps = samples[:, :, 0] - samples[:, :, 1]
+    expected = 2.0 * (5 / 4) ** 0.5 if name == "belief" else 2.0  # its scale is of pairs drawn with replacement
+    assert np.sqrt(np.square(gaps).mean()) == pytest.approx(expected, rel=0.1)
+
+
 def test_the_point_model_has_one_opinion():
     model = model_of("point")
     teach(model, np.random.default_rng(20))

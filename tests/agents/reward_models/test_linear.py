@@ -64,6 +64,7 @@ def test_first_contexts_in_which_candidates_are_alike_do_not_blow_the_prior_up()
     alike = Contexts(one.prompts, one.candidates.repeat(1000, axis=1))
     alike.candidates[:, 500] = np.nextafter(alike.candidates[:, 500], np.float32(1))
     model.update(alike, np.array([[0, 1]] * 3), np.array([0, 1, 0], np.int8))
+    assert model.state_dict() == {}
     contexts = square(rng)
     model.update(contexts, random_pairs(rng, contexts), np.zeros(6, np.int8))
     assert np.abs(model.sample_utilities(contexts, 10, rng)).max() < 50
