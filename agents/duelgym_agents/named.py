@@ -48,8 +48,8 @@ _EE2026 = (
     "for the other agents, and not."
 )
 _SEA = (
-    "In the manner of SEA (2411.01493) and its code, oat: 20 networks of 2 x 128, 5 steps of 128 duels at 1e-3 on the last "
-    "50 000 duels. Its regulariser is a mean over weights, 2.3e-4 in the sum form used here for its 278 913 weights; its "
+    "In the manner of SEA (2411.01493) and its code, oat: 20 networks of 2 x 128, steps of 128 duels at 1e-3 on the last "
+    "50 000 duels: 5 for every 128 labels there, 1 for every 32 here. Its regulariser is a mean over weights, 2.3e-4 in the sum form used here for its 278 913 weights; its "
     "weight decay of 5e-5 is left out. Candidates stay as they are, and the policy is the best of N."
 )
 _ACTIVEUF = (
@@ -73,7 +73,7 @@ _POINT = REWARD_MODELS["point"].settings
 _ENSEMBLE = REWARD_MODELS["ensemble"].settings
 _PRIOR = PriorSettings()
 _PUBLISHED_PRIOR = replace(_PRIOR, n_particles=100, hidden_sizes=(1024, 1024), prior_hidden_sizes=(256, 256))
-_SEA_NETWORKS = NetworkSettings(n_particles=20, regularizer=2.3e-4, buffer_capacity=50_000)
+_SEA_NETWORKS = NetworkSettings(n_particles=20, steps=1, regularizer=2.3e-4, buffer_capacity=50_000)
 _ACTIVEUF_NETWORKS = NetworkSettings(
     n_particles=20,
     learning_rate=5e-5,
