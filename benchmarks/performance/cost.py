@@ -107,7 +107,10 @@ def main() -> None:
     taken = {variable: sizes[:6:2] if quick else sizes for variable, sizes in SIZES.items()}
     repetitions, most = (1, QUERIES[1] // 10) if quick else (REPETITIONS, QUERIES[1])
     usual = ", ".join(f"{name} {size}" for name, size in USUAL.items())
-    print(f"{AGENT} on SyntheticDuel-v0; {usual} where not varied; medians of {repetitions} runs of {BATCHES} batches")
+    print(
+        f"{AGENT} on SyntheticDuel-v0; {usual} where not varied; medians of {repetitions} runs of "
+        f"{BATCHES} batches, of {BATCHES * USUAL['batch']} labels at least"
+    )
     # The long run comes first: peak memory is that of the process, whatever it did before.
     lines = [line for line in timings(USUAL, most) if line["t"] >= QUERIES[0]]
     memory, until = [line["peak_rss_mb"] for line in lines], [line["t"] for line in lines[1:]]
@@ -117,7 +120,7 @@ def main() -> None:
         for variable, sizes in taken.items():
             for size in sizes:
                 changed = USUAL | {variable: size}
-                _, *lines = timings(changed, BATCHES * changed["batch"])
+                _, *lines = timings(changed, BATCHES * max(changed["batch"], USUAL["batch"]))
                 measured.setdefault((variable, size), []).append(costs(lines))
     for variable, sizes in taken.items():
         print_table(variable, sizes, np.array([np.median(measured[variable, size], axis=0) for size in sizes]), {})

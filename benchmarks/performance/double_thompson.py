@@ -60,7 +60,9 @@ def main() -> None:
     shape = (options.batch, options.candidates, options.dim)
     name = "ee2024-double_thompson"
     settings, dims = AGENTS[name].settings, (options.dim, options.dim)
-    useful = operations(evaluating(settings, dims, options.batch, options.candidates) + training(settings, dims))
+    useful = operations(
+        evaluating(settings, dims, options.batch, options.candidates) + training(settings, dims, options.batch)
+    )
     repetitions = []
     for _ in range(options.repetitions):  # the two rates side by side, since a shared machine's speed drifts
         before = matrix_product_rate()

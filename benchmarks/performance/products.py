@@ -48,12 +48,12 @@ def evaluating(settings: NetworkSettings, dims: tuple[int, int], prompts: int, n
     return Counter(first + deeper)
 
 
-def training(settings: NetworkSettings, dims: tuple[int, int]) -> Products:
-    """Return the products of the optimiser's steps after one batch of 32 labels."""
+def training(settings: NetworkSettings, dims: tuple[int, int], labels: int) -> Products:
+    """Return the products of the optimiser's steps after so many labels."""
     first, deeper = _layers(settings, dims, settings.minibatch_size, 2)
     weights = [Product(p, inner, rows, columns) for p, rows, inner, columns in first + deeper]
     inputs = [Product(p, rows, columns, inner) for p, rows, inner, columns in deeper]
-    return times(settings.steps, Counter(first + deeper + weights + inputs))
+    return times(settings.steps_after(0, labels), Counter(first + deeper + weights + inputs))
 
 
 def _layers(

@@ -105,7 +105,7 @@ def products_of(plan: Plan, seed: int) -> dict[str, dict[str, Products]]:
         looked_at = Counter() if reads == "nothing" else evaluating(*shown, plan.batch, n)
         counted[agent] = {
             "select": times(batches, looked_at),
-            "learn": times(batches, training(*shown)),
+            "learn": training(*shown, plan.queries),
             "assess": times(checkpoints, together(evaluating(*shown, prompts, n) for prompts in assessed)),
         }
     return counted

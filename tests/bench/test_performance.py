@@ -36,8 +36,10 @@ def test_products_are_counted_as_by_hand():
 
     # 90 candidates of 6 features and 10 prompts of 8: 90·6·4 + 10·8·4 + 90·4·5 + 90·5 = 4 730 for each particle.
     assert operations(evaluating(SMALL, (6, 8), 10, 9)) == 2 * 3 * 4730
-    # 14 candidates, 7 prompts: twice 14·6·4 + 7·8·4 = 560 and three times 14·4·5 + 14·5 = 350, in each of two steps.
-    assert operations(training(SMALL, (6, 8))) == 2 * 2 * 3 * (2 * 560 + 3 * 350)
+    # 14 candidates, 7 prompts: twice 14·6·4 + 7·8·4 = 560 and three times 14·4·5 + 14·5 = 350, in each of two steps
+    # for every 32 labels.
+    assert operations(training(SMALL, (6, 8), 32)) == 2 * 2 * 3 * (2 * 560 + 3 * 350)
+    assert operations(training(SMALL, (6, 8), 240)) == 15 * 2 * 3 * (2 * 560 + 3 * 350)
 
 
 def test_products_are_those_that_torch_counts():
@@ -50,7 +52,7 @@ def test_products_are_those_that_torch_counts():
     with FlopCounterMode(display=False) as counted:
         network.backward(torch.rand(7, 2, 6), torch.rand(7, 8), torch.rand(7))
     outer = 2 * 3 * 14 * 5  # back through the output, which has one column: torch counts no product
-    assert counted.get_total_flops() + outer == operations(training(SMALL, (6, 8))) / SMALL.steps
+    assert counted.get_total_flops() + outer == operations(training(SMALL, (6, 8), 32)) / SMALL.steps
 
 
 @pytest.mark.parametrize(("mapped", "status"), [(False, 0), (True, 1)])
