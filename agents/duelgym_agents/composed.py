@@ -35,7 +35,6 @@ class RewardModelAgent:
             2401.16635). Samples are seen relative to their mean over the prompt's candidates, since what a sample adds to
             all of them is no doubt about which is best. The samples' random stream is the same for every
             recommendation, which thus depends on nothing but what was learnt. 0 is the mean.
-        settings: of the model. A saved state is refused by an agent of other settings.
 
     Raises:
         SpecificationError: if the rule reads what the model cannot give, or what no agent may see; or if there is
@@ -50,7 +49,6 @@ class RewardModelAgent:
         n_samples: int,
         rng: np.random.Generator,
         pessimism: float = 0.0,
-        settings: object = None,
     ) -> None:
         _check_fit(model, rule, n_samples)
         if pessimism and n_samples < 2:
@@ -58,8 +56,8 @@ class RewardModelAgent:
                 f"pessimism is {pessimism}, and {type(model).__name__} would be sampled {n_samples} time(s), which tells no "
                 "deviation; use an epistemic reward model, or 0"
             )
-        parts = _described(rule), type(model).__name__, repr(settings), f"{n_samples} samples", f"pessimism {pessimism}"
-        self._described = ", ".join(parts)
+        parts = _described(rule), type(model).__name__, _described(getattr(model, "settings", None))
+        self._described = ", ".join((*parts, f"{n_samples} samples", f"pessimism {pessimism}"))
         self._pessimism = pessimism
         self._model = model
         self._rule = rule
@@ -165,9 +163,9 @@ class RewardModelAgent:
         return rule(_finite(utilities), self._rng)
 
 
-def _described(rule: AnyRule) -> str:
-    """Return the rule with its settings; one that is no dataclass might show an address that differs in every process."""
-    return repr(rule) if is_dataclass(rule) else type(rule).__name__
+def _described(part: object) -> str:
+    """Return a part with its settings; one that is no dataclass might show an address that differs in every process."""
+    return repr(part) if is_dataclass(part) else type(part).__name__
 
 
 def _check_fit(model: RewardModel, rule: AnyRule, n_samples: int) -> None:

@@ -148,9 +148,7 @@ def _compose(
         of_network, prompt_dim=prompt_dim, candidate_dim=candidate_dim, rng=np.random.default_rng(model_seed)
     )
     rng = np.random.default_rng(rule_seed)
-    return RewardModelAgent(
-        model, rule, n_samples=of_network.n_samples, rng=rng, pessimism=pessimism, settings=of_network
-    )
+    return RewardModelAgent(model, rule, n_samples=of_network.n_samples, rng=rng, pessimism=pessimism)
 
 
 def imported_factory(kind: str, name: str) -> Callable[..., Any]:

@@ -58,7 +58,7 @@ def whole(interval: Interval) -> str:
     """Format a number of queries and its interval, which may lie beyond the budget: ``1 240 [890 n.r.]``."""
 
     def number(value: float) -> str:
-        return f"{value:,.0f}".replace(",", " ") if math.isfinite(value) else "n.r."
+        return span([round(value)]) if math.isfinite(value) else "n.r."
 
     if not math.isfinite(interval.value):
         return MISSING if math.isnan(interval.value) else "not reached"

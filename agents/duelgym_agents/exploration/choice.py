@@ -42,26 +42,24 @@ def random_other(
 
 def second_until_different(
     first: Int64[np.ndarray, " batch"],
-    second: Int64[np.ndarray, " batch"],
     draw: Callable[[Int64[np.ndarray, " rows"]], Int64[np.ndarray, " rows"]],
     *,
     max_retries: int,
     n_candidates: int,
     rng: np.random.Generator,
 ) -> Selection:
-    """Return pairs whose second candidate is drawn afresh where it equals the first.
+    """Return pairs whose second candidate is drawn, and drawn afresh where it equals the first.
 
     Where the last retry met the same one too it is uniform over the others, and the prompt counts as a fallback.
 
     Args:
         first: the first candidates.
-        second: the second ones, as first drawn; overwritten.
         draw: draws second candidates for the prompts of the given positions.
         max_retries: how often each may be drawn again.
         n_candidates: of every prompt.
         rng: draws the uniform ones.
     """
-    retries = 0
+    second, retries = draw(np.arange(len(first))), 0
     for _ in range(max_retries):
         (equal,) = np.nonzero(second == first)
         if not len(equal):

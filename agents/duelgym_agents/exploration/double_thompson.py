@@ -50,8 +50,7 @@ class DoubleThompson:
         def favourite(prompts: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
             return favourites[rng.integers(n_samples, size=len(prompts)), prompts]
 
-        first, second = favourite(np.arange(batch)), favourite(np.arange(batch))
-
+        first = favourite(np.arange(batch))
         return second_until_different(
-            first, second, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
+            first, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
         )

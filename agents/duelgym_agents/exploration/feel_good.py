@@ -67,10 +67,9 @@ class FeelGoodThompson:
         def favourite(prompts: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
             return favourites[rng.choice(n_samples, size=len(prompts), p=odds), prompts]
 
-        first, second = favourite(np.arange(batch)), favourite(np.arange(batch))
-
+        first = favourite(np.arange(batch))
         return second_until_different(
-            first, second, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
+            first, favourite, max_retries=self.max_retries, n_candidates=n_candidates, rng=rng
         )
 
     def sample_probabilities(

@@ -80,8 +80,7 @@ def perturbed_pairs(
 
     return second_until_different(
         favourites(first_means, radius),
-        favourites(second_means, radius),
-        lambda equal: favourites(second_means[equal], radius[equal]),
+        lambda prompts: favourites(second_means[prompts], radius[prompts]),
         max_retries=max_retries,
         n_candidates=first_means.shape[1],
         rng=rng,
