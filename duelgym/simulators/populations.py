@@ -1,4 +1,4 @@
-"""The raters of a pool with several attributes, and of scorers that give the same attributes to other texts."""
+"""The raters of a pool: one of what is recorded, or those who combine its attributes, which scorers can give to other texts too."""
 
 from __future__ import annotations
 
@@ -10,16 +10,45 @@ from jaxtyping import Float64
 
 from duelgym.errors import SpecificationError
 from duelgym.simulators.attributes import AttributeRaters, Attributes, Population
+from duelgym.simulators.raters import RaterArgument, RaterPopulation
 
 if TYPE_CHECKING:
     from duelgym.generators import Questions
     from duelgym.pools import CandidatePool
-    from duelgym.simulators.raters import RaterArgument
 
 
 _CALIBRATION: dict[str, Float64[np.ndarray, "pairs 2 attributes"]] = {}
 """By the pool's hash: an environment is made for every episode, and all prompts are read for this."""
 _KEPT = 4
+
+
+@dataclass(frozen=True)
+class PoolRater:
+    """The one rater of a pool with a single attribute: its utilities are those recorded."""
+
+    pool: CandidatePool
+
+    def draw(self, rng: np.random.Generator) -> PoolRater:
+        """Return this rater: the population is one."""
+        return self
+
+    def utilities(self, questions: Questions) -> Float64[np.ndarray, "batch n_candidates"]:
+        """Return the recorded utilities."""
+        recorded = self.pool.utilities(questions.prompt_ids)[:, :, 0]
+        return np.take_along_axis(recorded, questions.candidate_ids, axis=1)
+
+
+def pool_raters(pool: CandidatePool, rater: RaterArgument) -> RaterPopulation:
+    """Return the population of a pool: one rater where it has one attribute, those it documents where it has several.
+
+    Raises:
+        SpecificationError: if another rater is asked for, or several attributes come without raters.
+    """
+    if len(pool.attributes) != 1:
+        return attribute_raters(pool, rater)
+    if rater not in (None, 0) or isinstance(rater, bool):
+        raise SpecificationError(f"rater is {rater!r}; pool {pool.name!r} holds one rater: give 0 or leave it out")
+    return PoolRater(pool)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from duelgym.simulators.attributes import member
 
 if TYPE_CHECKING:
     from duelgym.generators import GaussianFeatures, Questions
-    from duelgym.pools import CandidatePool
 
 RaterArgument = int | Mapping[str, object] | None
 UTILITIES = ("random_features", "mlp", "linear")
@@ -37,37 +36,6 @@ class RaterPopulation(Protocol):
     def draw(self, rng: np.random.Generator) -> Rater:
         """Return the hidden rater of an episode."""
         ...
-
-
-@dataclass(frozen=True)
-class PoolRater:
-    """The one rater of a pool with a single attribute: its utilities are those recorded."""
-
-    pool: CandidatePool
-
-    def draw(self, rng: np.random.Generator) -> PoolRater:
-        """Return this rater: the population is one."""
-        return self
-
-    def utilities(self, questions: Questions) -> Float64[np.ndarray, "batch n_candidates"]:
-        """Return the recorded utilities."""
-        recorded = self.pool.utilities(questions.prompt_ids)[:, :, 0]
-        return np.take_along_axis(recorded, questions.candidate_ids, axis=1)
-
-
-def pool_raters(pool: CandidatePool, rater: RaterArgument) -> RaterPopulation:
-    """Return the population of a pool: one rater where it has one attribute, those it documents where it has several.
-
-    Raises:
-        SpecificationError: if another rater is asked for, or several attributes come without raters.
-    """
-    if len(pool.attributes) != 1:
-        from duelgym.simulators.populations import attribute_raters
-
-        return attribute_raters(pool, rater)
-    if rater not in (None, 0) or isinstance(rater, bool):
-        raise SpecificationError(f"rater is {rater!r}; pool {pool.name!r} holds one rater: give 0 or leave it out")
-    return PoolRater(pool)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from duelgym.envs.problems.problem import Problem, SimulatorArgument, answering_
 from duelgym.errors import PoolError, SpecificationError
 from duelgym.generators import PoolReplay
 from duelgym.pools import CandidatePool
-from duelgym.simulators.raters import RaterArgument, pool_raters
+from duelgym.simulators.populations import pool_raters
+from duelgym.simulators.raters import RaterArgument
 
 EMBEDDED_PROBLEM = "llm_duel"
 LLM_DUEL_SHA256 = "c7dff696530a192fa82e9f24b5fcdb2847bb2a56fb99f1574d38c5e24a725c28"
