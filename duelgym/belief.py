@@ -67,7 +67,7 @@ class GaussianBelief:
         x = first - second
         direction = self.covariance @ x
         variance = float(x @ direction)
-        if variance == 0.0:
+        if variance <= 0.0:  # below 0 by rounding alone
             return
         kappa = np.sqrt(1.0 + np.pi * variance / 8.0)
         p = 1.0 / (1.0 + np.exp(-np.clip(x @ self.mean / kappa, -500, 500)))

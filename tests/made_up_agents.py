@@ -10,15 +10,15 @@ from duelgym_agents.registry import composition, make_agent
 SMALL = {"hidden_sizes": (16, 16), "prior_hidden_sizes": (8,), "steps": 13, "minibatch_size": 16}
 
 
-def make(name, n_candidates=6, seed=0, **settings):
+def make(name, n_candidates=6, seed=0, *, batch_size=5, **settings):
     """Return a small agent for prompts of 3 features and candidates of 4."""
     spec = composition(name)
     small = {key: value for key, value in SMALL.items() if spec is None or hasattr(spec.settings, key)}
-    return make_agent(name, **dimensions(n_candidates), seed=seed, **{**small, **settings})
+    return make_agent(name, **dimensions(n_candidates, batch_size), seed=seed, **{**small, **settings})
 
 
-def dimensions(n_candidates=6):
-    return {"prompt_dim": 3, "candidate_dim": 4, "n_candidates": n_candidates, "batch_size": 5, "budget": 100}
+def dimensions(n_candidates=6, batch_size=5):
+    return {"prompt_dim": 3, "candidate_dim": 4, "n_candidates": n_candidates, "batch_size": batch_size, "budget": 100}
 
 
 def contexts_of(rng, n_candidates=6, batch=5):

@@ -106,6 +106,7 @@ _RULES: tuple[Callable[[], Any], ...] = (
     exploration.RUCB,
     exploration.StagewiseDuel,
     exploration.ThompsonMaxVariance,
+    exploration.ThompsonMaxWidth,
     exploration.UniformPair,
     exploration.VarianceAware,
 )

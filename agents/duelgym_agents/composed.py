@@ -193,5 +193,8 @@ def _check_fit(model: RewardModel, rule: AnyRule, n_samples: int) -> None:
 
 def _finite(values: Float32[np.ndarray, "*shape"], name: str = "utilities") -> Float32[np.ndarray, "*shape"]:
     if not np.isfinite(values).all():
-        raise SpecificationError(f"the reward model's {name} are not finite; lower its learning_rate")
+        raise SpecificationError(
+            f"the reward model's {name} are not finite; lower its learning_rate or, where it has none, "
+            "standardise the embeddings"
+        )
     return values

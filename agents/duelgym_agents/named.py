@@ -50,13 +50,13 @@ _EE2026 = (
 _SEA = (
     "In the manner of SEA (2411.01493) and its code, oat: 20 networks of 2 x 128, steps of 128 duels at 1e-3 on the last "
     "50 000 duels: 5 for every 128 labels there, 1 for every 32 here. Its regulariser is a mean over weights, 2.3e-4 in the sum form used here for its 278 913 weights; its "
-    "weight decay of 5e-5 is left out. Candidates stay as they are, and the policy is the best of N."
+    "weight decay of 5e-5 is left out; what the paper leaves open is as in that code. Candidates stay as they are, and the policy is the best of N."
 )
 _ACTIVEUF = (
     "In the manner of ActiveUltraFeedback (2603.09692) and its code: 20 networks of 2 x 128 at 5e-5, bounds at one "
     "standard deviation. There a batch of 64 takes up to 100 steps of 64, so here 50 for each batch; its regulariser, a "
     "mean over some 344 000 weights beside a mean over duels, is 1e-3 in the sum form used here at 344 duels, and falls tenfold in "
-    "some 310, which the half-life keeps; its term that centres rewards is left out. Labels here are Bradley-Terry bits, there a judge's scores compared."
+    "some 310, which the half-life keeps; its term that centres rewards is left out. What the paper leaves open is as in that code. Labels here are Bradley-Terry bits, there a judge's scores compared."
 )
 _LINEAR = "On features in which the utility is taken to be linear: the embeddings of the responses."
 _RIDGE = (
@@ -187,6 +187,13 @@ AGENTS: dict[str, AgentSpec] = {
             f"Largest variance of the logit, its code's default. {_SEA}",
         ),
         _published(
+            "activeuf-random",
+            rules.UniformPair(with_replacement=True),
+            "ensemble",
+            _ACTIVEUF_NETWORKS,
+            f"Two draws with replacement: a duel of one with itself is a label lost, as there. {_ACTIVEUF}",
+        ),
+        _published(
             "activeuf-infomax", rules.InfomaxWidth(), "ensemble", _ACTIVEUF_NETWORKS, f"Widest interval. {_ACTIVEUF}"
         ),
         _published(
@@ -202,6 +209,13 @@ AGENTS: dict[str, AgentSpec] = {
             "ensemble",
             _ACTIVEUF_NETWORKS,
             f"A sampled favourite against a sampled worst. {_ACTIVEUF}",
+        ),
+        _published(
+            "activeuf-info_gain",
+            rules.ThompsonMaxWidth(),
+            "ensemble",
+            _ACTIVEUF_NETWORKS,
+            f"A sampled favourite against the candidate of widest interval. {_ACTIVEUF}",
         ),
         _published(
             "activeuf-delta_ucb",
@@ -230,7 +244,8 @@ AGENTS: dict[str, AgentSpec] = {
             rules.DOptimal(),
             "bayesian_linear",
             _RESPONSES,
-            f"Active preference optimisation (2402.10500): the least certain difference. {_LINEAR}",
+            f"Active preference optimisation (2402.10500): the least certain difference. {_LINEAR} Open: the ridge, here "
+            "the model's default prior; the prompt, which the paper chooses too, is the environment's.",
         ),
         _published("colstim", rules.CoLSTIM(), "bayesian_linear", _RESPONSES, f"CoLSTIM (2202.04593). {_RIDGE}"),
         _published(
@@ -238,7 +253,8 @@ AGENTS: dict[str, AgentSpec] = {
             rules.FeelGoodThompson(),
             "bayesian_linear",
             _RESPONSES,
-            f"Feel-good Thompson sampling. {_LINEAR}",
+            f"Feel-good Thompson sampling (FGTS.CDB, 2404.06013). {_LINEAR} Open: how the tilted posterior is sampled and the weight "
+            "of the feel-good term; chosen: resampling, and 1 (see the rule).",
         ),
         _published("vacdb", rules.VarianceAware(), "bayesian_linear", _RESPONSES, f"Variance-aware. {_RIDGE}"),
         _published(

@@ -31,6 +31,7 @@ from duelgym_agents.exploration.rucb import RUCB
 from duelgym_agents.exploration.rule import AnyRule, ExplorationRule, FeatureRule, PosteriorRule, Selection
 from duelgym_agents.exploration.stages import StagewiseDuel, VarianceAware
 from duelgym_agents.exploration.thompson_max_variance import ThompsonMaxVariance
+from duelgym_agents.exploration.thompson_max_width import ThompsonMaxWidth
 from duelgym_agents.exploration.uniform_pair import UniformPair
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Selection",
     "StagewiseDuel",
     "ThompsonMaxVariance",
+    "ThompsonMaxWidth",
     "UniformPair",
     "VarianceAware",
 ]

@@ -20,14 +20,19 @@ def random_best(
     """Return the position of each row's largest score, drawn uniformly among equals.
 
     Args:
-        scores: not NaN; ``True`` beats ``False``.
+        scores: ``True`` beats ``False``.
         rng: draws one integer a row.
         excluded: one position per row that may not be chosen.
+
+    Raises:
+        SpecificationError: if a score is NaN.
     """
     if excluded is not None:
         scores = scores.copy()
         scores[np.arange(len(scores)), excluded] = -np.inf
-    ties = scores == scores.max(axis=1, keepdims=True)
+    largest = scores.max(axis=1, keepdims=True)
+    check_numbers(largest)  # of a row with a NaN the largest is NaN
+    ties = scores == largest
     chosen = rng.integers(ties.sum(axis=1))  # which of the equals, counted from the first
     return (ties.cumsum(axis=1) > chosen[:, None]).argmax(axis=1)
 
@@ -69,6 +74,18 @@ def second_until_different(
     (equal,) = np.nonzero(second == first)
     second[equal] = random_other(first[equal], n_candidates, rng)
     return Selection(np.stack([first, second], axis=1), retries=retries, fallbacks=len(equal))
+
+
+def check_numbers(scores: Float[np.ndarray, "*shape"] | Bool[np.ndarray, "*shape"]) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        SpecificationError: if a score is NaN.
+    """
+    if np.isnan(scores).any():
+        raise SpecificationError(
+            "a rule's scores are not numbers: the embeddings' scales are too far apart for float32; standardise them"
+        )
 
 
 def check_samples(rule: str, n_samples: int, *, at_least: int) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from duelgym.checks import flag
+from duelgym_agents.exploration.choice import check_numbers
 from duelgym_agents.exploration.linear import fisher_weights, from_first, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
 from duelgym_agents.exploration.rule import Selection
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class DeterminantGreedy:
         features = from_first(posterior.features)
         projected = features @ posterior.covariance
         gains = squared_distances(features, projected)
+        # What float32 can tell of a variance; less than that is rounding, which dividing by it would blow up.
+        least = _ROUNDING * float(gains.max())
         weights = (
             fisher_weights(posterior.utilities()) if self.fisher else np.full((len(gains), 1, 1), np.float32(0.25))
         )
@@ -94,7 +99,7 @@ class DeterminantGreedy:
             shared -= (taken[prompt, :served, first] - taken[prompt, :served, second]) @ taken[:left, :served]
             variance = shared[prompt, first] - shared[prompt, second]
             weight = weights[prompt, first, second] if self.fisher else weights[prompt, 0, 0]
-            shared *= np.sqrt(weight / (1 + weight * np.maximum(variance, 0)))
+            shared *= np.sqrt(weight / (1 + weight * max(variance, least)))
             taken[:left, served] = shared
             loss = _differences(shared)
             np.square(loss, out=loss)
@@ -125,7 +130,9 @@ def _one_pair_each(
     prompts = np.arange(batch)
     for left in range(batch, 0, -1):
         best = values[:left]
-        ties = np.flatnonzero(best == best.max())
+        largest = best.max()
+        check_numbers(largest)
+        ties = np.flatnonzero(best == largest)
         row, first, second = map(int, np.unravel_index(ties[rng.integers(len(ties))], best.shape))
         pairs[prompts[row]] = min(first, second), max(first, second)
         lower(row, first, second, left)

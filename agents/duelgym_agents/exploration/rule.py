@@ -18,7 +18,8 @@ class Selection:
     Attributes:
         pairs: positions (first shown, second shown), which differ.
         retries: over the whole batch, how often a draw had to be repeated.
-        fallbacks: for how many prompts its definition decided nothing, and the rule did what its docstring says instead.
+        fallbacks: for how many prompts its definition led nowhere (retries used up, nothing uncertain), and the rule did what its
+            docstring says instead. Scores that happen to tie, where one is drawn, are none.
     """
 
     pairs: Int64[np.ndarray, "batch 2"]

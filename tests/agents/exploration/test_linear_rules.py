@@ -72,7 +72,7 @@ def pair_counts(rule, posterior, repeats, seed=0):
 @pytest.mark.parametrize("rule", RULES, ids=IDS)
 @settings(max_examples=30)
 @given(
-    batch=st.integers(1, 5),
+    batch=st.sampled_from([1, 2, 5, 32]),
     n_candidates=st.integers(2, 6),
     scale=st.sampled_from([0.0, 1e-6, 1.0, 1e6]),
     seed=st.integers(0, 10**6),
@@ -84,6 +84,12 @@ def test_pairs_are_legal_and_of_two_candidates(rule, batch, n_candidates, scale,
     assert pairs.dtype == np.int64
     assert ((pairs >= 0) & (pairs < n_candidates)).all()
     assert (pairs[:, 0] != pairs[:, 1]).all()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=IDS)
+def test_features_beyond_float32_are_refused_in_one_line(rule):
+    with np.errstate(all="ignore"), pytest.raises(SpecificationError, match="scores are not numbers: the embeddings"):
+        select(rule, posterior_of(4, 5, scale=1e25))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=IDS)

@@ -28,6 +28,7 @@ from duelgym_agents.exploration import (
     ParticlesWithoutReplacement,
     ReverseDoubleThompson,
     ThompsonMaxVariance,
+    ThompsonMaxWidth,
     UniformPair,
 )
 
@@ -39,6 +40,7 @@ BY_SAMPLES = [
     ParticlesWithoutReplacement(),
     ThompsonMaxVariance(),
     ThompsonMaxVariance(variance_of="logit"),
+    ThompsonMaxWidth(),
     MarginalThompson(),
     ReverseDoubleThompson(),
     DeltaUCB(),
@@ -54,6 +56,7 @@ RULES = [UniformPair(), Greedy(), BestAgainstWorst(), *BY_SAMPLES]
 DRAWS_POSITIONS = (
     "uniform_pair",
     "particles_without_replacement",
+    "thompson_max_width",
     "marginal_thompson",
     "reverse_double_thompson",
     "rucb",
@@ -168,6 +171,7 @@ AGREED = {
     "entropy_of_mean": (0, 2, 0),
     "particles_without_replacement": (1, ANY, 200),
     "thompson_max_variance": (1, ANY, 200),
+    "thompson_max_width": (1, ANY, 200),
     "marginal_thompson": (1, ANY, 200),
     "reverse_double_thompson": (1, 0, 0),
     "delta_ucb": (1, 0, 0),
@@ -237,7 +241,18 @@ def test_rules_that_read_the_mean_refuse_several_samples(rule):
 
 
 @pytest.mark.parametrize(
-    "rule", [InfomaxWidth, MarginalThompson, ReverseDoubleThompson, DeltaUCB, DeltaQuantile, MaxMinLCB, MaxInP, RUCB]
+    "rule",
+    [
+        InfomaxWidth,
+        MarginalThompson,
+        ThompsonMaxWidth,
+        ReverseDoubleThompson,
+        DeltaUCB,
+        DeltaQuantile,
+        MaxMinLCB,
+        MaxInP,
+        RUCB,
+    ],
 )
 @pytest.mark.parametrize("width", [0, -1.0, math.inf, math.nan, "1", True])
 def test_widths_that_are_no_positive_number_are_refused(rule, width):

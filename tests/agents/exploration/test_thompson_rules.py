@@ -12,6 +12,7 @@ from duelgym_agents.exploration import (
     ParticlesWithoutReplacement,
     ReverseDoubleThompson,
     ThompsonMaxVariance,
+    ThompsonMaxWidth,
 )
 
 REPEATS = 24_000
@@ -134,6 +135,15 @@ def test_marginal_thompson_reorders_by_a_doubt_that_all_share():
     marginal, _ = counts_of(MarginalThompson(), shared)
     assert joint[:2].sum() == 0  # every sample likes 2
     assert (marginal.sum(axis=1) > REPEATS / 10).all()
+
+
+def test_thompson_max_width_by_hand():
+    # As before 0 is the favourite one time in four; 2, of mean -1 and deviation 1/2, never is. Against 0 the widest is
+    # 2: sigmoid(2.5) - sigmoid(-0.5) = 0.546, of 1 sigmoid(0.5) - sigmoid(-1.5) = 0.440. Against 1, which is certain, it
+    # is 0: 0.440 again, of 2 sigmoid(2) - sigmoid(1) = 0.150.
+    counts, selection = counts_of(ThompsonMaxWidth(), [[[-1, 0.5, -1.5]], [[0, 0.5, -1]], [[1, 0.5, -0.5]]])
+    assert_distributed(counts, [[0, 0, 1 / 4], [3 / 4, 0, 0], [0, 0, 0]])
+    assert (selection.retries, selection.fallbacks) == (0, 0)
 
 
 def test_reverse_double_thompson_shows_a_best_and_a_worst():
