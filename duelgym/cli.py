@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from duelgym.errors import DuelgymError
+from duelgym.errors import DuelgymError, one_line
 from duelgym.play import commands as play_commands
 from duelgym.pools import commands as pool_commands
 from duelgym.rounds import commands as round_commands
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed.run(parsed)
     except (DuelgymError, OSError) as error:
-        print(f"duelgym: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"duelgym: error: {one_line(error)}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("duelgym: interrupted", file=sys.stderr)

@@ -37,3 +37,14 @@ class EndpointError(DuelgymError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as a command line prints it: in one line, and of a file that cannot be used its name first.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "prompts.txt"))
+    'prompts.txt: no such file or directory'
+    """
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return " ".join(str(error).split())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from duelgym.errors import DuelgymError
+from duelgym.errors import DuelgymError, one_line
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
 from duelgym_bench.jobs import add_jobs, check_jobs
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
         return 1
     except (DuelgymError, OSError) as error:
-        print(f"duelgym-bench: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"duelgym-bench: error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         goes_on = "; the same command goes on where it stopped" if options.call in (commands.run, commands.tune) else ""
@@ -133,8 +133,9 @@ def _add_plan(parser: argparse.ArgumentParser, *, seeds: int, alone: bool) -> No
     """Add what running and tuning have in common; ``alone``: environment and agents are not to come from a suite."""
     parser.add_argument("--env", required=alone, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
     parser.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
+    own = "" if alone else ", sb3:PATH, or package.module:factory of your own"
     parser.add_argument(
-        "--agents", required=alone, metavar="A,B", help="names of the registry, or package.module:factory"
+        "--agents", required=alone, metavar="A,B", help=f"names of the registry, rule+reward_model{own}"
     )
     parser.add_argument("--queries", type=int, metavar="T", help=f"labels of every run (default {QUERIES})")
     parser.add_argument(

@@ -74,8 +74,10 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             _carry_out(plan, out, jobs=options.jobs, executor=options.executor, track=track)
             for out, plan in plans.items()
         ]
+    if not all(done):
+        return 1
     print(f"report: duelgym-bench report {options.out}")
-    return 0 if all(done) else 1
+    return 0
 
 
 def tune(options: argparse.Namespace, given: list[str]) -> int:

@@ -100,10 +100,12 @@ def forecast_text(plan: Plan, out: Path, found: Forecast, *, jobs: int) -> str:
         sources.append(f"{_agents(found.from_runs)} by finished runs")
     if found.from_probes:
         sources.append(
-            f"{_agents(found.from_probes)} by the first batches, which says too little of one that slows down"
+            f"{_agents(found.from_probes)} guessed from the first batches: longer where one slows down as labels add up"
         )
     if found.untold:
-        sources.append(f"without {_agents(found.untold)}, with too little to run or failing when measured")
+        sources.append(
+            f"without {_agents(found.untold)}, for which there were too few batches to measure, or which failed when tried"
+        )
     about = f"about {duration(found.seconds)}, {jobs} at a time" if found.seconds else "not measured"
     return f"{runs}\ntime: {about} ({'; '.join(sources)})"
 

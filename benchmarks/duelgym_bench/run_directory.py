@@ -75,14 +75,14 @@ class RunDirectory:
             hashes = json.loads(self.done.read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise LogError(
-                f"{self.done}: cannot be read ({error}); run the same command again to finish the run"
+                f"{self.done}: cannot be read ({error}); repeat the command that made it to finish the run"
             ) from None
         for path in self.logs(tuning=tuning):
             if not path.exists():
-                raise LogError(f"{path}: missing; delete {self.path} and run the same command again")
+                raise LogError(f"{path}: missing; delete {self.path} and repeat the command that made it")
             if hashes.get(path.name) != sha256_of(path):
                 raise LogError(
-                    f"{path}: changed since the run finished (sha256 differs); delete {self.path} and run the same command again"
+                    f"{path}: changed since the run finished (sha256 differs); delete {self.path} and repeat the command that made it"
                 )
 
 

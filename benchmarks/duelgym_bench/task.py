@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -275,10 +276,18 @@ class _Run:
             raise SpecificationError(f"{self._who()}: {what} refused: {error}") from error
         except (Exception, SystemExit) as error:
             reason = " ".join(str(error).split())
-            raise SpecificationError(f"{self._who()}: {what} raised {type(error).__name__}: {reason}") from error
+            at = _place(error)
+            raise SpecificationError(f"{self._who()}: {what} raised {type(error).__name__}: {reason} ({at})") from error
 
     def _who(self) -> str:
         return self.task.described
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line where it was raised or, where that is a library's, which of the agent's lines called it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((each for each in reversed(frames) if "site-packages" not in each.filename), frames[-1])
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def limit_threads() -> None:

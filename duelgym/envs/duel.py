@@ -46,7 +46,7 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
       (``split``, ``fold``); 64 features of the model's own; hidden raters of a documented population over eight attributes
       that the embedded reward model reads, each of whom prefers the favourite of a random pair 70 % of the time; 0.4 % of
       pairs are tied. On the way from a win rate of 0.5 to the oracle's, over 10 seeds, a policy that knows the
-      population and no rater comes to 23 % [16 32], one that is given all learning utilities to 59 % [55 63].
+      population and no rater comes to 23 % [11 35], one that is given all learning utilities to 59 % [54 67].
     * ``AlpacaEvalDuel-v0``: 55 language models judged by GPT-4; ``pool=DIR`` required; ``split``, ``fold``.
     * ``PoolDuel-v0``: any pool that ``duelgym pool record`` has made; ``pool=DIR`` required; ``split``, ``fold``.
     * ``SyntheticDuel-v0``: Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,7 @@ def run_record(arguments: argparse.Namespace) -> None:
         raise PoolError(
             f"simulator {layer['name']!r} scores no texts; name one that does, such as reward_model or rubrics"
         )
+    _check_raters(raters, scorer.attributes)
     pool = record_pool(
         arguments.out,
         generator=generator_from_specification(generator),
@@ -116,6 +117,22 @@ def run_record(arguments: argparse.Namespace) -> None:
     if left.exists():
         print(f"{left}: keeps recorded prompts that are not in --prompts; remove it where they are not wanted")
     print(f"{arguments.out}: {pool.n_prompts} prompts x {pool.n_candidates} candidates")
+
+
+def _check_raters(raters: dict[str, Any] | None, attributes: Sequence[str]) -> None:
+    """Refuse, before hours of recording, raters that no environment could play; say where there are none."""
+    from duelgym.simulators.attributes import Population
+
+    if raters is not None:
+        missing = [name for name in Population.from_specification(raters).names if name not in attributes]
+        if missing:
+            raise PoolError(f"raters judge by {', '.join(missing)}; the simulator gives {', '.join(attributes)}")
+    elif len(attributes) > 1:
+        print(
+            f"warning: the simulator gives {len(attributes)} attributes, and without --raters no environment will play the pool; "
+            "it serves to measure their spread ('duelgym world raters')",
+            file=sys.stderr,
+        )
 
 
 def run_import_alpaca_eval(arguments: argparse.Namespace) -> None:

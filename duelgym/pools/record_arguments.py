@@ -63,7 +63,10 @@ def add_record_arguments(record: argparse.ArgumentParser) -> None:
     )
     record.add_argument("--threads", type=int, default=1, help="of each worker (default %(default)s)")
     record.add_argument(
-        "--raters", metavar="FILE", help="JSON object: how several attributes combine, kept in pool.json"
+        "--raters",
+        metavar="FILE",
+        help="JSON object that says how a model's several attributes combine in the population of raters: formula, liked, tastes, "
+        "spread, liked_scale (see Population in duelgym/simulators/attributes.py); kept in pool.json",
     )
     record.add_argument("--assess-prompts", metavar="FILE", help=ASSESS_HELP)
     record.add_argument("--near-duplicate-cosine", type=float, default=0.95, metavar="COSINE", help=COSINE_HELP)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float64
 
+from duelgym.errors import GeneratorError
 from duelgym.generators.model_files import quiet_library
 from duelgym.world.corpus import Demonstrations, demonstrations
 from duelgym.world.language_model import CONTEXT, encode
@@ -60,10 +61,17 @@ def train_reward_model(
 
     Returns:
         the constants s_k, ``parameters``, and on held-out prompts the share of pairs in the rubric's order, by attribute.
+
+    Raises:
+        GeneratorError: if ``base`` is no directory.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    if not Path(base).is_dir():
+        raise GeneratorError(
+            f"base: {base} is not a directory; give a language model's, which 'duelgym world language-model' makes"
+        )
     torch.set_num_threads(threads)
     material, order, weights, scale_rng = np.random.default_rng(seed).spawn(4)
     tokenizer = AutoTokenizer.from_pretrained(base)

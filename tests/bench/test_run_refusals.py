@@ -55,7 +55,7 @@ def test_bad_arguments_are_refused_in_one_line(home, tmp_path, change, words):
     ("agent", "words"),
     [
         ("Illegal", "gave no legal pairs"),
-        ("Failing", "observe() raised ZeroDivisionError: at the third batch"),
+        ("Failing", "observe() raised ZeroDivisionError: at the third batch (my_agents.py:"),
         ("Uneven", "recommend() raised ValueError"),
         ("Leaving", "observe() raised SystemExit: 0"),
     ],

@@ -12,6 +12,7 @@ import tiny_models
 from duelgym.cli import main
 from duelgym.pools import CandidatePool
 from duelgym.pools.shards import Shard
+from duelgym.simulators.attributes import FORMULA
 
 PROMPTS = [f"Write {count} facts about the octopus." for count in range(30)]
 
@@ -89,7 +90,26 @@ def test_attributes_without_raters_are_recorded_with_a_warning(material, tmp_pat
     (tmp_path / "prompts.txt").write_text("List two facts about tomatoes.\nIntroduce the periodic table.\n")
     changes = {"prompts": tmp_path / "prompts.txt", "simulator": '[{"name": "rubrics"}]', "workers": 0}
     assert main(words(material, tmp_path / "pilot", **changes)) == 0
-    assert "8 attributes and documents no raters" in capsys.readouterr().err
+    complaints = capsys.readouterr().err
+    assert complaints.startswith(
+        "warning: the simulator gives 8 attributes, and without --raters"
+    )  # before hours of work
+    assert "8 attributes and documents no raters" in complaints
+
+
+def test_raters_that_no_environment_could_play_are_refused_before_anything_is_recorded(
+    material, tmp_path, capsys
+) -> None:
+    known = {"formula": FORMULA, "liked": ["beauty"], "tastes": [], "spread": {"beauty": 1.0}, "liked_scale": 1.0}
+    for raters, complaint in [
+        ({"a": 1}, "raters are described by {'a': 1}"),
+        (known, "raters judge by beauty; the sim"),
+    ]:
+        (tmp_path / "raters.json").write_text(json.dumps(raters))
+        assert main(words(material, tmp_path / "pool", raters=tmp_path / "raters.json")) == 1
+        printed = capsys.readouterr().err
+        assert complaint in printed and printed.count("\n") == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["raters.json"]
 
 
 def test_a_prompt_too_long_is_one_line_and_costs_no_other(material, tmp_path, capsys) -> None:

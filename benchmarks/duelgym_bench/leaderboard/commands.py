@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from duelgym_bench.jobs import add_jobs
 from duelgym_bench.leaderboard.common_commands import (
     EXAMPLE,
+    LEADERBOARD,
     add_action,
     add_json,
     add_leaderboard,
@@ -74,13 +75,14 @@ def run_new(options: argparse.Namespace, given: list[str]) -> int:
         round_name=options.round,
     )
     claims = {env: runs.claims for env, runs in made.submission.runs.items()}
+    elsewhere = "" if options.leaderboard == LEADERBOARD else f" --leaderboard {options.leaderboard}"
     print(f"wrote {made.folder}")
     for env, claim in claims.items():
         print(f"  {env}: area {claim.area:.3f}, win rate {claim.win_rate:.3f}")
     print(f"  code: {', '.join(made.submission.code) or 'none'}; repeats {made.submission.repeats}")
     print(
         f"next: read {made.folder / 'submission.json'}, name pretrained weights there, then\n"
-        f"  duelgym-bench submission replay {made.folder}\n"
+        f"  duelgym-bench submission replay {made.folder}{elsewhere}\n"
         f"and open a pull request that adds this folder alone"
     )
     return 0
