@@ -1,8 +1,8 @@
 """What every exploration rule costs beside the reward model that it reads, and what it allocates.
 
-    python benchmarks/performance/rules.py
+    OMP_NUM_THREADS=1 python benchmarks/performance/rules.py
 
-One thread, random contexts and answers, no environment. Rules that read utilities read those of the ensemble of
+One thread (numpy's matrix products take more without that variable), random contexts and answers, no environment. Rules that read utilities read those of the ensemble of
 `ee2024-double_thompson`; those that read features or a covariance, `bayesian_linear` (768 features). All three parts are
 timed in turn within each batch: evaluating the model for the batch's candidates, the rule, and learning from its pairs.
 Every rule is compared with ten samples of the ensemble, and with ten samples of the model that it reads: a linear model draws

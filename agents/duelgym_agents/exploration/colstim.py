@@ -9,6 +9,7 @@ import numpy as np
 
 from duelgym.checks import finite_number, positive_number
 from duelgym_agents.exploration.choice import random_best
+from duelgym_agents.exploration.linear import projected
 from duelgym_agents.exploration.posterior import LinearPosterior
 from duelgym_agents.exploration.rule import Selection
 
@@ -51,12 +52,12 @@ class CoLSTIM:
         batch, n_candidates, _ = posterior.features.shape
         rows = np.arange(batch)
         features = posterior.features - posterior.features.mean(axis=1, keepdims=True)
-        projected = features @ posterior.covariance
-        variances = np.maximum(np.einsum("bnd,bnd->bn", features, projected), 0)
+        products = projected(features, posterior.covariance)
+        variances = np.maximum(np.einsum("bnd,bnd->bn", features, products), 0)
         utilities = posterior.utilities()
         noise = np.clip(rng.gumbel(size=(batch, n_candidates)), -self.threshold, self.threshold)
         first = random_best(utilities + noise * np.sqrt(variances), rng)
-        shared = np.einsum("bnd,bd->bn", features, projected[rows, first])
+        shared = np.einsum("bnd,bd->bn", features, products[rows, first])
         widths = np.sqrt(np.maximum(variances + variances[rows, first, None] - 2 * shared, 0))
         second = random_best(utilities + self.confidence * widths, rng, excluded=first)
         return Selection(np.stack([first, second], axis=1))

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from duelgym.checks import flag
-from duelgym_agents.exploration.linear import best_pairs, fisher_weights, from_first, squared_distances
+from duelgym_agents.exploration.linear import best_pairs, fisher_weights, from_first, projected, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
 from duelgym_agents.exploration.rule import Selection
 
@@ -42,7 +42,7 @@ class DOptimal:
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the pairs of largest variance."""
         features = from_first(posterior.features)
-        scores = squared_distances(features, features @ posterior.covariance)
+        scores = squared_distances(features, projected(features, posterior.covariance))
         if self.fisher:
             scores *= fisher_weights(posterior.utilities())
         return Selection(best_pairs(scores, rng), fallbacks=int(np.count_nonzero(scores.max(axis=(1, 2)) == 0)))

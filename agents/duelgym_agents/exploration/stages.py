@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from duelgym.checks import positive_number, whole_number
-from duelgym_agents.exploration.linear import best_pairs, from_first, squared_distances
+from duelgym_agents.exploration.linear import best_pairs, from_first, projected, squared_distances
 from duelgym_agents.exploration.posterior import LinearPosterior
 from duelgym_agents.exploration.rule import Selection
 
@@ -64,7 +64,7 @@ class StagewiseDuel:
     ]:
         """Return the survivors, for which prompts no two of them are uncertain, and the variances of all differences."""
         features = from_first(posterior.features)
-        variances = squared_distances(features, features @ posterior.covariance)
+        variances = squared_distances(features, projected(features, posterior.covariance))
         utilities = posterior.utilities()
         survivors = np.ones(utilities.shape, dtype=np.bool_)
         settled = np.ones(len(utilities), dtype=np.bool_)
