@@ -13,15 +13,15 @@ from duelgym.errors import PoolError
 ASSESS_HELP = "JSON list: these are assessed, all others learned from"
 COSINE_HELP = "prompts above this cosine stay in one part of the split (default %(default)g)"
 _GENERATOR_SETTINGS = {
-    "revision": str,
-    "max_new_tokens": int,
-    "temperature": float,
-    "top_p": float,
-    "pooling": str,
-    "projection": str,
-    "device": str,
-    "dtype": str,
-    "batch_size": int,
+    "revision": (str, "commit of a hub model, 40 hex digits, which it needs so that it stays the same"),
+    "max_new_tokens": (int, "longest response"),
+    "temperature": (float, "of sampling"),
+    "top_p": (float, "of sampling: the smallest set of tokens with this probability"),
+    "pooling": (str, "of hidden states into an embedding: last, mean or both"),
+    "projection": (str, "safetensors file that maps hidden states to embeddings, see 'duelgym world projection'"),
+    "device": (str, "such as cpu or cuda:0"),
+    "dtype": (str, "float32, bfloat16 or float16"),
+    "batch_size": (int, "sequences at once"),
 }
 
 
@@ -41,8 +41,8 @@ def add_record_arguments(record: argparse.ArgumentParser) -> None:
     record.add_argument("--n", type=int, default=100, help="responses to each prompt (default %(default)s)")
     record.add_argument("--seed", type=int, default=0, help="of all randomness (default %(default)s)")
     settings = record.add_argument_group("settings of the generator, which has its own defaults")
-    for option, kind in _GENERATOR_SETTINGS.items():
-        settings.add_argument(f"--{option.replace('_', '-')}", type=kind)
+    for option, (kind, about) in _GENERATOR_SETTINGS.items():
+        settings.add_argument(f"--{option.replace('_', '-')}", type=kind, help=about)
     record.add_argument(
         "--embedding-storage",
         choices=("int8", "float16", "float32"),

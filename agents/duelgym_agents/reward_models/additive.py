@@ -21,7 +21,7 @@ from duelgym_agents.state import with_prefix, without_prefix
 
 @dataclass(frozen=True)
 class AdditiveSettings:
-    """Settings of :class:`AdditiveModel`.
+    """Settings of :class:`AdditiveModel`; neither buffer nor steps, as :class:`~duelgym_agents.reward_models.linear.LinearSettings` says.
 
     Args:
         prior_scale: standard deviation, in logits, of the difference of two candidates of one prompt before any label,

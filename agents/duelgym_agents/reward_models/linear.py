@@ -23,6 +23,9 @@ from duelgym_agents.state import with_prefix, without_prefix
 class LinearSettings:
     """Settings of :class:`BayesianLinear`.
 
+    There is nothing for a buffer, steps, minibatches or a regulariser to set: every label stays in the posterior, and its
+    prior regularises.
+
     Args:
         features: ``"response"``, ``"interaction"`` with the prompt, or ``"fourier"``: see
             :class:`~duelgym_agents.reward_models.feature_map.FeatureMap`.

@@ -18,7 +18,7 @@ from duelgym_agents.state import entry
 
 @dataclass(frozen=True)
 class BeliefSettings:
-    """Settings of :class:`OnlineBelief`.
+    """Settings of :class:`OnlineBelief`; neither buffer nor steps, as :class:`~duelgym_agents.reward_models.linear.LinearSettings` says.
 
     Args:
         prior_scale: as :meth:`~duelgym.belief.GaussianBelief.before_labels` has it, before any label.
