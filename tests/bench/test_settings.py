@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +117,17 @@ def test_a_bad_settings_file_is_refused_in_one_line(tmp_path, capsys, content, w
 def test_shipped_settings_are_the_best_of_equally_many_and_say_how_they_were_found(path):
     content = json.loads(path.read_text())
     assert read_settings(path).problem == content["specification"]
-    words = content["command"].split()
-    assert words[:4] == ["duelgym-bench", "tune", "--env", content["environment"]]
-    assert words[words.index("--agents") + 1].split(",") == list(content["agents"])
+    by_command = {}  # agents that were tuned later carry a command of their own
+    for name, agent in content["agents"].items():
+        by_command.setdefault(agent.get("command", content["command"]), []).append(name)
+    for command, names in by_command.items():
+        words = shlex.split(command)
+        assert words[:4] == ["duelgym-bench", "tune", "--env", content["environment"]]
+        given = dict(zip(words[2::2], words[3::2], strict=True))
+        assert given["--agents"].split(",") == names
+        assert [int(given[f"--{what}"]) for what in ("configurations", "seeds", "queries")] == [
+            content[what] for what in ("configurations", "seeds", "queries")
+        ]
     for name, agent in content["agents"].items():
         assert len(agent["tried"]) == content["configurations"]
         scores = [-np.inf if tried["score"] is None else tried["score"] for tried in agent["tried"]]
