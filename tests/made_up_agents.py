@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from duelgym.agent import Contexts
+from duelgym_agents.catalogue import RULES
 from duelgym_agents.registry import composition, make_agent
 
 SMALL = {"hidden_sizes": (16, 16), "prior_hidden_sizes": (8,), "steps": 13, "minibatch_size": 16}
@@ -15,6 +16,13 @@ def make(name, n_candidates=6, seed=0, *, batch_size=5, **settings):
     spec = composition(name)
     small = {key: value for key, value in SMALL.items() if spec is None or hasattr(spec.settings, key)}
     return make_agent(name, **dimensions(n_candidates, batch_size), seed=seed, **{**small, **settings})
+
+
+def fits(rule, kind):
+    """Whether a reward model on embeddings gives what a rule reads."""
+    if RULES[rule].reads == "posterior":
+        return kind in ("additive", "bayesian_linear", "belief", "laplace")
+    return kind != "point" or RULES[rule].reads != "samples"
 
 
 def dimensions(n_candidates=6, batch_size=5):

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up_agents import contexts_of, make
+from made_up_agents import contexts_of, fits, make
 from made_up_duels import ON_EMBEDDINGS
 
 from duelgym.agent import Contexts
 from duelgym_agents.catalogue import REWARD_MODELS, RULES
 
-GIVE_POSTERIOR = ("additive", "bayesian_linear", "belief", "laplace")
 BATCH = 32  # more pairs than features, so that rules which choose jointly run out of directions
-
-
-def fitting(rule):
-    """Return the kinds of reward model that a rule can read."""
-    if RULES[rule].reads == "posterior":
-        return [kind for kind in ON_EMBEDDINGS if kind in GIVE_POSTERIOR]
-    return [kind for kind in ON_EMBEDDINGS if kind != "point" or RULES[rule].reads != "samples"]
 
 
 def hard_batches(rng, n_candidates):
@@ -39,7 +31,7 @@ def hard_batches(rng, n_candidates):
 @pytest.mark.parametrize("n_candidates", [2, 5])
 @pytest.mark.parametrize("rule", RULES)
 def test_hard_batches_are_answered_and_a_restored_agent_goes_on_alike(rule, n_candidates):
-    for kind in fitting(rule):
+    for kind in (kind for kind in ON_EMBEDDINGS if fits(rule, kind)):
         steps = {"steps": 1} if hasattr(REWARD_MODELS[kind].settings, "steps") else {}
         agent, restored = (make(f"{rule}+{kind}", n_candidates, seed, batch_size=BATCH, **steps) for seed in (1, 2))
         for contexts, preferences in hard_batches(np.random.default_rng(0), n_candidates):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from duelgym_agents.exploration.pairs import sample_variance
+from duelgym_agents.exploration.pairs import lead, sample_variance
 
 
 def mean_and_deviation(
@@ -14,6 +14,13 @@ def mean_and_deviation(
     """Return each candidate's mean utility and its standard deviation over samples (divisor n_samples - 1)."""
     wide = utilities.astype(np.float64)
     return wide[0] + (wide - wide[0]).mean(axis=0), np.sqrt(sample_variance(wide))
+
+
+def interval_width(
+    difference: Float64[np.ndarray, "*shape"], radius: Float64[np.ndarray, "*shape"]
+) -> Float64[np.ndarray, "*shape"]:
+    """Return how wide the interval of a win probability is: sigmoid(difference + radius) - sigmoid(difference - radius)."""
+    return (lead(difference + radius) - lead(difference - radius)) / 2
 
 
 def gaps(

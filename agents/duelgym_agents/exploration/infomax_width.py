@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from duelgym.checks import positive_number
-from duelgym_agents.exploration.bounds import mean_and_deviation
+from duelgym_agents.exploration.bounds import interval_width, mean_and_deviation
 from duelgym_agents.exploration.choice import check_samples
-from duelgym_agents.exploration.pairs import lead, random_best_pair
+from duelgym_agents.exploration.pairs import random_best_pair
 from duelgym_agents.exploration.rule import Selection
 
 
@@ -54,5 +54,4 @@ class InfomaxWidth:
         first, second = np.triu_indices(n_candidates, k=1)
         difference = mean[:, first] - mean[:, second]
         radius = self.width * (deviation[:, first] + deviation[:, second])
-        widths = (lead(difference + radius) - lead(difference - radius)) / 2
-        return random_best_pair(widths, n_candidates, rng)
+        return random_best_pair(interval_width(difference, radius), n_candidates, rng)

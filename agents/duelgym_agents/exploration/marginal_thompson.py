@@ -56,6 +56,15 @@ class MarginalThompson:
         return perturbed_pairs(mean, mean, radius, self.max_retries, rng)
 
 
+def perturbed_favourites(
+    means: Float64[np.ndarray, "rows n_candidates"],
+    radius: Float64[np.ndarray, "rows n_candidates"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " rows"]:
+    """Return each row's favourite under noise that is uniform in [-radius, radius], independent for each candidate."""
+    return random_best(means + radius * rng.uniform(-1.0, 1.0, size=means.shape), rng)
+
+
 def perturbed_pairs(
     first_means: Float64[np.ndarray, "batch n_candidates"],
     second_means: Float64[np.ndarray, "batch n_candidates"],
@@ -68,19 +77,13 @@ def perturbed_pairs(
     Args:
         first_means: what the first candidate is the favourite of.
         second_means: what the second candidate is the favourite of.
-        radius: noise is uniform in [-radius, radius], independent for each candidate.
+        radius: of the noise (:func:`perturbed_favourites`).
         max_retries: how often the second may be drawn again.
         rng: draws noise and ties.
     """
-
-    def favourites(
-        means: Float64[np.ndarray, "rows n_candidates"], radii: Float64[np.ndarray, "rows n_candidates"]
-    ) -> Int64[np.ndarray, " rows"]:
-        return random_best(means + radii * rng.uniform(-1.0, 1.0, size=means.shape), rng)
-
     return second_until_different(
-        favourites(first_means, radius),
-        lambda prompts: favourites(second_means[prompts], radius[prompts]),
+        perturbed_favourites(first_means, radius, rng),
+        lambda prompts: perturbed_favourites(second_means[prompts], radius[prompts], rng),
         max_retries=max_retries,
         n_candidates=first_means.shape[1],
         rng=rng,

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from duelgym.checks import positive_number
-from duelgym_agents.exploration.bounds import mean_and_deviation
+from duelgym_agents.exploration.bounds import interval_width, mean_and_deviation
 from duelgym_agents.exploration.choice import check_samples, random_best
-from duelgym_agents.exploration.pairs import lead
+from duelgym_agents.exploration.marginal_thompson import perturbed_favourites
 from duelgym_agents.exploration.rule import Selection
 
 
@@ -51,11 +51,9 @@ class ThompsonMaxWidth:
         check_samples(self.name, len(utilities), at_least=2)
         mean, deviation = mean_and_deviation(utilities)
         radius = self.width * deviation
-        first = random_best(mean + radius * rng.uniform(-1.0, 1.0, size=mean.shape), rng)
+        first = perturbed_favourites(mean, radius, rng)
         prompts = np.arange(len(mean))
-        difference = mean[prompts, first, None] - mean
-        both = radius[prompts, first, None] + radius
-        widths = (lead(difference + both) - lead(difference - both)) / 2
+        widths = interval_width(mean[prompts, first, None] - mean, radius[prompts, first, None] + radius)
         second = random_best(widths, rng, excluded=first)
         agreed = int(np.count_nonzero(widths[prompts, second] == 0))
         return Selection(np.stack([first, second], axis=1), fallbacks=agreed)

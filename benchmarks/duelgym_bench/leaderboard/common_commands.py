@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duelgym.errors import DuelgymError
+from duelgym.errors import DuelgymError, one_line
 from duelgym_bench.table import printable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def judge(options: argparse.Namespace, judged: Callable[[], Checked], found: str
     except (DuelgymError, OSError) as error:
         if not options.json:
             raise
-        said = Failure("duelgym-bench", " ".join(str(error).split()), "put that right, and give the same command again")
+        said = Failure("duelgym-bench", one_line(error), "put that right, and give the same command again")
         _print_json(options.dir, error.failures if isinstance(error, RefusedError) else [said])
         return 1
     if options.json:
