@@ -1,11 +1,10 @@
 """Ensembles on a language model as agents: the contract, determinism, copies, and states that go round."""
 
 import copy
-import random
 
 import numpy as np
 import pytest
-import torch
+from global_streams import left_alone
 from worded_duels import BOTH, DIMENSIONS, agent_of, contexts_of, equal, teach
 
 from duelgym.testing import check_agent
@@ -46,16 +45,10 @@ def test_deployment_by_mean_and_by_lower_confidence_bound(kind, tiny):
 def test_equal_seeds_give_equal_bytes_and_global_random_states_are_left_alone(kind, tiny):
     runs, states = [], []
     for poison, seed in ((1, 7), (2, 7), (3, 8)):
-        random.seed(poison)
-        np.random.seed(poison)  # noqa: NPY002
-        torch.manual_seed(poison)
-        before = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state()  # noqa: NPY002
-        agent = agent_of(kind, tiny, seed=seed)
-        runs.append(play(agent, np.random.default_rng(2)))
-        states.append(agent.state_dict())
-        assert random.getstate() == before[0]
-        assert np.random.get_state()[1].tobytes() == before[1]  # noqa: NPY002
-        assert torch.equal(torch.get_rng_state(), before[2])
+        with left_alone(poison):
+            agent = agent_of(kind, tiny, seed=seed)
+            runs.append(play(agent, np.random.default_rng(2)))
+            states.append(agent.state_dict())
     assert np.array_equal(runs[0], runs[1]) and not np.array_equal(runs[0], runs[2])
     assert equal(states[0], states[1])
 

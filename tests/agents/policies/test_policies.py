@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import random
 import shlex
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from global_streams import left_alone
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -325,16 +325,10 @@ def test_progress_wraps_the_environment_of_policies():
 def test_the_command_trains_writes_and_compares(tmp_path, capsys):
     written = []
     for poison in (1, 2):
-        random.seed(poison)
-        np.random.seed(poison)  # noqa: NPY002
-        torch.manual_seed(poison)
-        before = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state()  # noqa: NPY002
         out = tmp_path / f"{poison}.safetensors"
         settings = shlex.split(COMMAND)
-        assert main(["--out", str(out), *settings]) == 0
-        assert random.getstate() == before[0]
-        assert np.random.get_state()[1].tobytes() == before[1]  # noqa: NPY002
-        assert torch.equal(torch.get_rng_state(), before[2])
+        with left_alone(poison):
+            assert main(["--out", str(out), *settings]) == 0
         written.append(load_file(out))
     assert all(torch.equal(tensor, written[1][name]) for name, tensor in written[0].items())
     table = capsys.readouterr().out.splitlines()[-4:]
