@@ -212,8 +212,8 @@ def test_ranked_runs_whose_plans_hold_the_salt_lie_elsewhere(open_again):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"name": "Spring 2"}, "Spring 2.json, field name: String should match pattern"),
-        ({"day": "tomorrow"}, "summer.json, field opened: String should match pattern"),
+        ({"name": "Spring 2"}, "Spring 2.json, field name: must be lower-case letters and digits, with single hyphens between them (given: \"Spring 2\")"),
+        ({"day": "tomorrow"}, "summer.json, field opened: must be a day, as YYYY-MM-DD"),
         ({"queries": 0}, "summer.json, field queries: Input should be greater than or equal to 1 (given: 0); see round.schema.json"),
         ({"batch": 0}, "give two seeds at least, and queries that are a multiple of the batch"),
         ({"prompts": 0}, "field pool.prompts"),

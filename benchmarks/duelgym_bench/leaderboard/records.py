@@ -34,17 +34,30 @@ def _calendar_day(text: str) -> str:
     return text
 
 
-Date = Annotated[str, Field(pattern=r"^20\d\d-\d\d-\d\d$"), AfterValidator(_calendar_day)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\p{C}\p{Zl}\p{Zp}]*$")]
+_DAY = r"^20\d\d-\d\d-\d\d$"
+_SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_LINE = r"^[^\p{C}\p{Zl}\p{Zp}]*$"
+_FACTORY = r"^([A-Za-z0-9_+.-]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$"
+_CODE_PATH = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$"
+_IN_WORDS = {
+    _DAY: "a day, as YYYY-MM-DD",
+    _SLUG: "lower-case letters and digits, with single hyphens between them",
+    _SHA256: "64 hexadecimal digits, in lower case",
+    _LINE: "one line of text, without control characters",
+    _FACTORY: "a name in the registry, rule+reward_model, or module:factory",
+    _CODE_PATH: "a path of at most eight names of letters, digits, '.', '_' and '-'",
+}
+
+Date = Annotated[str, Field(pattern=_DAY), AfterValidator(_calendar_day)]
+Slug = Annotated[str, Field(pattern=_SLUG, max_length=64)]
+Sha256 = Annotated[str, Field(pattern=_SHA256)]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=_LINE)]
 Version = Annotated[int, Field(ge=1, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(ge=-1000.0, le=1000.0)]
-Factory = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9_+.-]+|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$", max_length=200)
-]
-CodePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$")]
+Factory = Annotated[str, Field(pattern=_FACTORY, max_length=200)]
+CodePath = Annotated[str, Field(pattern=_CODE_PATH)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -286,9 +299,10 @@ def _failure(where: str, schema: str, error: Mapping[str, Any]) -> Failure:
         if kind in ("missing", "unexpected_keyword_argument")
         else f" (given: {json.dumps(error['input'], default=str)[:80]})"
     )
+    words = _IN_WORDS.get(error.get("ctx", {}).get("pattern", ""))
     what = {
         "missing": "is missing",
         "unexpected_keyword_argument": "is no field of this format",
-    }.get(kind, f"{str(error['msg'])[:200]}{given}")
+    }.get(kind, f"{f'must be {words}' if words else str(error['msg'])[:200]}{given}")
     cure = "remove it" if kind == "unexpected_keyword_argument" else f"see {schema}.schema.json"
     return Failure(f"{where}, field {field}" if field else where, what, cure)
