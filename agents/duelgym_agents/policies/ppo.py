@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tqdm import tqdm
 
@@ -39,6 +40,7 @@ def train(recipe: Recipe) -> PPO:
             seed=recipe.seed,
             device="cpu",
         )
+        model.set_logger(Logger(folder=None, output_formats=[]))  # the default leaves a directory in the temporary one
         model.learn(recipe.timesteps, callback=_Progress(recipe.timesteps))
     return model
 

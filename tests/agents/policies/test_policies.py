@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shlex
+import tempfile
 
 import gymnasium as gym
 import numpy as np
@@ -322,7 +323,8 @@ def test_progress_wraps_the_environment_of_policies():
         LearningProgress(PairIndex(duel()))
 
 
-def test_the_command_trains_writes_and_compares(tmp_path, capsys):
+def test_the_command_trains_writes_and_compares_and_leaves_nothing_else(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     written = []
     for poison in (1, 2):
         out = tmp_path / f"{poison}.safetensors"
@@ -331,6 +333,7 @@ def test_the_command_trains_writes_and_compares(tmp_path, capsys):
             assert main(["--out", str(out), *settings]) == 0
         written.append(load_file(out))
     assert all(torch.equal(tensor, written[1][name]) for name, tensor in written[0].items())
+    assert {path.name for path in tmp_path.iterdir()} == {"1.safetensors", "2.safetensors"}
     table = capsys.readouterr().out.splitlines()[-4:]
     assert [line.split()[0] for line in table] == ["pairs", "policy", "passive", "greedy"]
     record = load_policy(str(out)).record
