@@ -1,4 +1,4 @@
-"""The random states that belong to nobody, and that no agent may read or set."""
+"""The random states that belong to nobody, and that nothing may read or set."""
 
 import contextlib
 import random

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from duelgym.checks import whole_number
-from duelgym.errors import DuelgymError, SpecificationError
+from duelgym.errors import DuelgymError, SpecificationError, one_line
 from duelgym_agents.policies.files import load_policy
 from duelgym_agents.policies.recipe import Recipe, compare
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _train(**options, command=f"{_PROGRAM} {shlex.join(given)}")
     except (DuelgymError, OSError) as error:
-        print(f"{_PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{_PROGRAM}: error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{_PROGRAM}: interrupted", file=sys.stderr)

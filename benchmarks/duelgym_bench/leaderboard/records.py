@@ -300,9 +300,10 @@ def _failure(where: str, schema: str, error: Mapping[str, Any]) -> Failure:
         else f" (given: {json.dumps(error['input'], default=str)[:80]})"
     )
     words = _IN_WORDS.get(error.get("ctx", {}).get("pattern", ""))
+    said = f"must be {words}" if words else str(error["msg"])[:200]
     what = {
         "missing": "is missing",
         "unexpected_keyword_argument": "is no field of this format",
-    }.get(kind, f"{f'must be {words}' if words else str(error['msg'])[:200]}{given}")
+    }.get(kind, f"{said}{given}")
     cure = "remove it" if kind == "unexpected_keyword_argument" else f"see {schema}.schema.json"
     return Failure(f"{where}, field {field}" if field else where, what, cure)

@@ -61,16 +61,17 @@ def ppo(policy, env=None, **policy_kwargs):
 def files(tmp_path_factory):
     """An untrained policy of each architecture."""
     folder = tmp_path_factory.mktemp("policies")
-    torch.manual_seed(0)
-    models = {
-        "equivariant": ppo(EquivariantPolicy, width=8),
-        "mlp": ppo("MlpPolicy", net_arch=[6, 7], activation_fn=torch.nn.ReLU),
-    }
-    for name, model in models.items():
-        with torch.no_grad():
-            for parameter in model.policy.parameters():  # SB3 begins near zero, where all pairs are alike
-                parameter.normal_()
-        save_policy(folder / name, model, {"command": "by hand"})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        models = {
+            "equivariant": ppo(EquivariantPolicy, width=8),
+            "mlp": ppo("MlpPolicy", net_arch=[6, 7], activation_fn=torch.nn.ReLU),
+        }
+        for name, model in models.items():
+            with torch.no_grad():
+                for parameter in model.policy.parameters():  # SB3 begins near zero, where all pairs are alike
+                    parameter.normal_()
+            save_policy(folder / name, model, {"command": "by hand"})
     return {name: (str(folder / name), model) for name, model in models.items()}
 
 
