@@ -9,7 +9,7 @@ DEMO := build/demo
 
 demo: install
 	rm -rf $(DEMO)
-	$(BIN)/duelgym-bench run --env LLMDuel-v0 --title "make demo: LLMDuel-v0" --queries 1600 --seeds 4 \
+	$(BIN)/duelgym-bench run --env LLMDuel-v0 --title "make demo: LLMDuel-v0" --queries 1600 --seeds 5 \
 	  --agents ee2024-passive,ee2024-boltzmann,passive-ensemble,boltzmann-ensemble,ee2024-infomax,ee2024-double_thompson \
 	  --out $(DEMO)
 	$(BIN)/duelgym-bench report $(DEMO)

@@ -40,12 +40,16 @@ class Contexts:
 class Agent(Protocol):
     """Chooses which two responses the next labels compare, and learns from the labels.
 
+    It must be possible to copy an agent with ``copy.deepcopy``: runs assess a copy, which is then thrown away, so that
+    nothing that ``recommend`` draws or remembers changes what is asked. :func:`duelgym.testing.check_agent` checks all of this.
+
     Optional members, each found by its presence:
 
     * ``needs_texts = True``: contexts carry texts (the text track).
     * ``sample_utilities(contexts, n_samples, rng)``: posterior samples ``(n_samples, batch, n_candidates)`` in log-odds, for
       any number of candidates from 2; one sample is one function for the whole batch. Enables joint NLL.
-    * ``state_dict() -> Mapping[str, np.ndarray]`` and ``load_state_dict(mapping)``: enables resuming in mid-run.
+    * ``state_dict() -> Mapping[str, np.ndarray]`` and ``load_state_dict(mapping)``: enables resuming in mid-run. All that the
+      agent's future depends on, its random stream too, as arrays of bool, whole numbers or floats.
     * ``counters() -> Mapping[str, int]``: what happened inside (fallbacks, retries); reported, never ranked.
     """
 

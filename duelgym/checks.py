@@ -95,7 +95,10 @@ def check_settings(
     needed = {name for name, part in taken.items() if part.default is inspect.Parameter.empty}
     if not needed <= set(settings) <= set(taken):
         takes = ", ".join(repr(name) for name in (*taken, *also)) or "nothing"
-        raise SpecificationError(f"{what} was given {sorted(settings)}; it takes {takes}")
+        lacks = ", ".join(repr(name) for name in taken if name in needed - set(settings))
+        raise SpecificationError(
+            f"{what} was given {sorted(settings)}; it takes {takes}" + (f" and lacks {lacks}" if lacks else "")
+        )
 
 
 def is_unicode(text: str) -> bool:

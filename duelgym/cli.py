@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from duelgym.errors import DuelgymError, one_line
+from duelgym.errors import DuelgymError, one_line, reader_gone
 from duelgym.play import commands as play_commands
 from duelgym.pools import commands as pool_commands
 from duelgym.rounds import commands as round_commands
@@ -35,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
     Returns:
-        0 if done, 1 if refused (one line on standard error says why), 130 if interrupted. Wrong usage exits with 2.
+        0 if done, 1 if refused (one line on standard error says why) or if nobody reads the output any more, 130 if interrupted. Wrong usage exits with 2.
     """
     parsed = build_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
+        sys.stdout.flush()
     except (DuelgymError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and reader_gone():
+            return REFUSED
         print(f"duelgym: error: {one_line(error)}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:

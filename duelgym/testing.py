@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from duelgym.agent import AgentFactory, Contexts
 from duelgym.pools import CandidatePool, write_pool
+from duelgym.saving import state_bytes
 
 _TASKS = ("prune an apple tree", "tune a guitar", "fold a paper crane", "poach an egg", "read a map", "mend a tyre")
 _PLACES = ("at home", "in a hurry", "with children", "in winter", "for the first time", "without tools", "by the sea")
@@ -72,50 +74,91 @@ def check_agent(
     """Check that a factory makes agents that keep the contract of :class:`duelgym.Agent`.
 
     Two agents of one seed are asked the same questions: answers must have the right shape and type, name candidates that
-    were shown, be equal for equal seeds, and leave the contexts as they were. Preferences of all four kinds are given. Where
-    there is ``sample_utilities``, it is asked about pairs.
+    were shown, be equal for equal seeds, and leave the contexts as they were. Preferences of all four kinds are given. Half
+    way, two more join, whose answers must be equal from then on: a copy (``copy.deepcopy``) and, where there is
+    ``state_dict``, an agent of another seed into which the state was loaded after a safetensors file held it. Another copy
+    recommends, learns and is thrown away, which must change nothing. Where there is ``sample_utilities``, it is asked about
+    pairs.
 
     Raises:
         AssertionError: naming the method, what it gave and what was expected.
     """
     rng = np.random.default_rng(0)
-    settings = {"n_candidates": n_candidates, "batch_size": batch_size, "budget": batch_size * batches, "seed": 3}
-    agents = [factory(prompt_dim=prompt_dim, candidate_dim=candidate_dim, **settings) for _ in range(2)]
-    texts = bool(getattr(agents[0], "needs_texts", False))
+    sizes = {"prompt_dim": prompt_dim, "candidate_dim": candidate_dim, "n_candidates": n_candidates}
+    settings = {**sizes, "batch_size": batch_size, "budget": batch_size * batches}
+    agents: dict[str, Any] = {name: factory(**settings, seed=3) for name in ("an agent", "another of the same seed")}
+    texts = bool(getattr(agents["an agent"], "needs_texts", False))
     for batch in range(batches):
-        prompts = rng.uniform(-1, 1, (batch_size, prompt_dim)).astype(np.float32)
-        candidates = rng.uniform(-1, 1, (batch_size, n_candidates, candidate_dim)).astype(np.float32)
-        contexts = Contexts(
-            prompts,
-            candidates,
-            tuple(f"prompt {row}" for row in range(batch_size)) if texts else None,
-            tuple(tuple(f"response {c}" for c in range(n_candidates)) for _ in range(batch_size)) if texts else None,
-        )
-        before = prompts.tobytes(), candidates.tobytes()
+        contexts = _made_up(rng, batch_size, n_candidates, prompt_dim, candidate_dim, texts=texts)
+        if batch == batches // 2:
+            agents |= _twins(agents["an agent"], factory, settings, contexts)
+        before = contexts.prompts.tobytes(), contexts.candidates.tobytes()
         preferences = ((np.arange(batch_size) + batch) % 4).astype(np.int8)
-        chosen = [np.asarray(agent.select_pairs(contexts)) for agent in agents]
+        chosen = {name: np.asarray(agent.select_pairs(contexts)) for name, agent in agents.items()}
         _check_positions("select_pairs", chosen, (batch_size, 2), n_candidates)
-        for agent in agents:
-            agent.observe(contexts, chosen[0].astype(np.int64), preferences)
-        recommended = [np.asarray(agent.recommend(contexts)) for agent in agents]
+        for name, agent in agents.items():
+            agent.observe(contexts, chosen[name].astype(np.int64), preferences)
+        recommended = {name: np.asarray(agent.recommend(contexts)) for name, agent in agents.items()}
         _check_positions("recommend", recommended, (batch_size,), n_candidates)
-        assert before == (prompts.tobytes(), candidates.tobytes()), "the agent changed the contexts it was shown"
-    if hasattr(agents[0], "sample_utilities"):
+        after = contexts.prompts.tobytes(), contexts.candidates.tobytes()
+        assert before == after, "the agent changed the contexts it was shown"
+    if hasattr(agents["an agent"], "sample_utilities"):
         shown = None if contexts.candidate_texts is None else tuple(row[:2] for row in contexts.candidate_texts)
-        pairs = replace(contexts, candidates=candidates[:, :2], candidate_texts=shown)
-        samplers: list[Any] = list(agents)
-        samples, again = (np.asarray(each.sample_utilities(pairs, 3, np.random.default_rng(0))) for each in samplers)
+        pairs = replace(contexts, candidates=contexts.candidates[:, :2], candidate_texts=shown)
+        samples = {
+            name: np.asarray(agent.sample_utilities(pairs, 3, np.random.default_rng(0)))
+            for name, agent in agents.items()
+        }
         shape = (3, *pairs.candidates.shape[:2])
-        assert samples.shape == shape, f"sample_utilities() gave shape {samples.shape}, expected {shape}"
-        assert np.isfinite(samples).all(), "sample_utilities() gave values that are not finite"
-        assert np.array_equal(samples, again), "sample_utilities() gave different samples for equal generators"
+        for name, each in samples.items():
+            assert each.shape == shape, f"sample_utilities() gave shape {each.shape}, expected {shape}"
+            assert np.isfinite(each).all(), "sample_utilities() gave values that are not finite"
+            assert np.array_equal(each, samples["an agent"]), (
+                f"sample_utilities() gave different samples for equal generators to an agent and {name}"
+            )
 
 
-def _check_positions(method: str, answers: list[np.ndarray], shape: tuple[int, ...], n_candidates: int) -> None:
-    first, second = answers
-    assert first.shape == shape, f"{method}() gave shape {first.shape}, expected {shape}"
-    assert first.dtype.kind in "iu", f"{method}() gave type {first.dtype}, expected whole numbers"
-    assert first.min() >= 0 and first.max() < n_candidates, (
-        f"{method}() gave positions {first.min()} to {first.max()}, expected 0 to {n_candidates - 1}"
+def _made_up(
+    rng: np.random.Generator, n: int, n_candidates: int, prompt_dim: int, candidate_dim: int, *, texts: bool
+) -> Contexts:
+    """Return drawn contexts."""
+    return Contexts(
+        rng.uniform(-1, 1, (n, prompt_dim)).astype(np.float32),
+        rng.uniform(-1, 1, (n, n_candidates, candidate_dim)).astype(np.float32),
+        tuple(f"prompt {row}" for row in range(n)) if texts else None,
+        tuple(tuple(f"response {c}" for c in range(n_candidates)) for _ in range(n)) if texts else None,
     )
-    assert np.array_equal(first, second), f"{method}() gave different answers to two agents of the same seed"
+
+
+def _twins(agent: Any, factory: AgentFactory, settings: dict[str, int], contexts: Contexts) -> dict[str, Any]:
+    """Return what must go on as the agent does, after a copy was asked, taught otherwise and thrown away."""
+    from safetensors.numpy import load
+
+    try:
+        copies = [copy.deepcopy(agent) for _ in range(2)]
+    except Exception as error:
+        raise AssertionError(f"copy.deepcopy() of the agent failed, and runs assess copies: {error!r}") from error
+    thrown, kept = copies
+    best = np.asarray(thrown.recommend(contexts))
+    others = (best + 1) % contexts.candidates.shape[1]
+    thrown.observe(contexts, np.stack([best, others], axis=1), np.zeros(len(contexts), dtype=np.int8))
+    twins = {"a copy (copy.deepcopy) of it": kept}
+    if hasattr(agent, "state_dict"):
+        restored: Any = factory(**settings, seed=4)
+        try:
+            restored.load_state_dict(load(state_bytes(agent.state_dict())))
+        except Exception as error:
+            raise AssertionError(f"state_dict() cannot be saved and loaded into a fresh agent: {error!r}") from error
+        twins["one of another seed that loaded its state_dict"] = restored
+    return twins
+
+
+def _check_positions(method: str, answers: dict[str, np.ndarray], shape: tuple[int, ...], n_candidates: int) -> None:
+    first = answers["an agent"]
+    for name, answer in answers.items():
+        assert answer.shape == shape, f"{method}() gave shape {answer.shape}, expected {shape}"
+        assert answer.dtype.kind in "iu", f"{method}() gave type {answer.dtype}, expected whole numbers"
+        assert answer.min() >= 0 and answer.max() < n_candidates, (
+            f"{method}() gave positions {answer.min()} to {answer.max()}, expected 0 to {n_candidates - 1}"
+        )
+        assert np.array_equal(answer, first), f"{method}() gave different answers to an agent and {name}"

@@ -20,6 +20,7 @@ PUBLIC = {
     "duelgym.checks",
     "duelgym.errors",
     "duelgym.generators.language_model",
+    "duelgym.imports",
 }
 TRAINING = PACKAGES["duelgym_agents"] / "policies"
 

@@ -17,12 +17,19 @@ from duelgym_agents.catalogue import REWARD_MODELS, RULES
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-COMMANDS = [
-    line.removeprefix("$ ").partition("  #")[0].strip()
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.S)
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("$ ")
-]
+
+
+def _commands(page):
+    """Return the commands that a page prints."""
+    return [
+        line.removeprefix("$ ").partition("  #")[0].strip()
+        for block in re.findall(r"```console\n(.*?)```", page, flags=re.S)
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+COMMANDS = _commands(README)
 
 
 def _run(command, folder):
@@ -76,6 +83,33 @@ def test_the_commands_on_real_data_run_with_a_smaller_budget(tmp_path, real_data
     assert "temperature" in _run(info, tmp_path)
     _run(run.replace("--queries 6400", "--queries 64 --seeds 1"), tmp_path)
     assert "longest answer" in _run(report, tmp_path)
+
+
+@pytest.mark.usefixtures("quick_references")
+def test_what_one_adds_oneself_runs_as_printed_with_a_smaller_budget(tmp_path):
+    """The files of docs/extending.md, each made of the blocks below its name, and its commands."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    for block in re.finditer(r"```(?:python|json|toml)\n(.*?)```", page, flags=re.S):
+        name = re.findall(r"`(\w+\.(?:py|json|toml))`", page[: block.start()])[-1]
+        with (tmp_path / name).open("a") as file:
+            file.write(block[1])
+    subprocess.run([sys.executable, "check.py"], cwd=tmp_path, check=True)
+    shown = [
+        _run(
+            command.replace("--queries 640", "--queries 64")
+            .replace("--seeds 5", "--seeds 1")
+            .replace("--configurations 8 --seeds 3", "--configurations 2 --seeds 1"),
+            tmp_path,
+        )
+        for command in _commands(page)
+    ]
+    assert [" ".join(command.split()[:2]) for command in _commands(page)] == [
+        *("duelgym-bench run", "duelgym-bench report", "duelgym-bench run", "duelgym-bench tune"),
+        *("duelgym-bench run", "duelgym-bench report", "duelgym-bench run"),
+    ]
+    assert "both with reward model bayesian_linear" in shown[1]
+    assert "passive+lab:DIAGONAL: prior_scale=" in shown[3]
+    assert "both with reward model lab:DIAGONAL" in shown[5] and "(tuned)" in shown[5]
 
 
 def test_every_make_target_that_is_named_exists():

@@ -43,3 +43,79 @@ def test_samples_that_break_the_contract_are_named(samples, words):
     check_agent(lambda **_: Sampling(lambda n, contexts, rng: rng.random((n, len(contexts), 2))))
     with pytest.raises(AssertionError, match=words):
         check_agent(lambda **_: Sampling(samples))
+
+
+class Remembering:
+    """Asks the first candidate and one that a generator draws; what ``state`` leaves out is lost when it is restored."""
+
+    def __init__(self, *, seed, n_candidates, state=("drawn", "seed"), **rest):
+        self.seed, self.drawn, self.n, self.kept = seed, 0, n_candidates, state
+
+    def select_pairs(self, contexts):
+        self.drawn += 1
+        other = 1 + np.random.default_rng([self.seed, self.drawn]).integers(self.n - 1, size=len(contexts))
+        return np.stack([np.zeros_like(other), other], axis=1)
+
+    def observe(self, contexts, pairs, preferences):
+        pass
+
+    def recommend(self, contexts):
+        return np.zeros(len(contexts), dtype=np.int64)
+
+    def state_dict(self):
+        return {name: np.array(getattr(self, name)) for name in self.kept}
+
+    def load_state_dict(self, state):
+        for name in self.kept:
+            setattr(self, name, int(state[name]))
+
+
+class Uncopied(Remembering):
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot copy a lock")
+
+
+class Shared(Remembering):
+    """What a copy is taught, the original has learnt."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.lessons = []
+
+    def __deepcopy__(self, memo):
+        twin = Shared(seed=self.seed, n_candidates=self.n)
+        twin.__dict__ |= self.__dict__
+        return twin
+
+    def observe(self, contexts, pairs, preferences):
+        self.lessons.append(0)
+
+    def recommend(self, contexts):
+        return np.full(len(contexts), len(self.lessons) % 5)
+
+
+def made(kind, **more):
+    return lambda **arguments: kind(**arguments, **more)
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (
+            made(Remembering, state=("drawn",)),
+            r"select_pairs.* an agent and one of another seed that loaded its state_dict",
+        ),
+        (made(Remembering, state=("seed",)), r"select_pairs.* that loaded its state_dict"),
+        (
+            made(Remembering, state=("drawn", "seed", "kept")),
+            "cannot be saved and loaded into a fresh agent.*'kept' of type",
+        ),
+        (Uncopied, r"copy.deepcopy\(\) of the agent failed, and runs assess copies: TypeError"),
+        (Shared, r"recommend\(\) gave different answers to an agent and another of the same seed"),
+    ],
+    ids=["no seed", "no count", "strings", "no copy", "a copy that is none"],
+)
+def test_agents_that_cannot_be_copied_or_restored_are_named(factory, words):
+    check_agent(Remembering)
+    with pytest.raises(AssertionError, match=words):
+        check_agent(factory)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Protocol
 
-from duelgym.errors import SpecificationError
+from duelgym.errors import SpecificationError, error_in_words
+from duelgym.imports import imported
 from duelgym_agents import exploration
 from duelgym_agents.exploration import AnyRule
 from duelgym_agents.reward_models import (
@@ -118,19 +119,49 @@ RULES: dict[str, AnyRule] = {rule.name: rule for rule in (make() for make in _RU
 def rule_named(name: str) -> AnyRule:
     """Return a rule with its default settings.
 
+    Args:
+        name: of :data:`RULES`; or ``package.module:NAME``, one's own: a frozen dataclass as in
+            :mod:`duelgym_agents.exploration.rule`, of which every setting has a default, or an instance of one.
+
     Raises:
-        SpecificationError: if there is none of that name.
+        SpecificationError: if there is none of that name, or what is imported is no rule.
     """
-    return RULES[known("exploration rule", name, RULES)]
+    if ":" not in name:
+        return RULES[known("exploration rule", name, RULES)]
+    found = imported("exploration rule", name)
+    try:
+        rule: Any = found() if isinstance(found, type) else found
+    except Exception as error:
+        raise SpecificationError(
+            f"exploration rule {name!r} cannot be made without arguments: {error_in_words(error)}"
+        ) from error
+    if not is_dataclass(type(rule)) or not callable(rule) or not all(hasattr(rule, each) for each in ("name", "reads")):
+        raise SpecificationError(
+            f"exploration rule {name!r} is a {type(rule).__name__}; it must be a frozen dataclass with name, reads and "
+            "__call__, as in duelgym_agents.exploration.rule"
+        )
+    return rule
 
 
 def reward_model_named(name: str) -> RewardModelKind:
     """Return a kind of reward model.
 
+    Args:
+        name: of :data:`REWARD_MODELS`; or ``package.module:NAME``, one's own :class:`RewardModelKind`, which is then
+            called by that name.
+
     Raises:
-        SpecificationError: if there is none of that name.
+        SpecificationError: if there is none of that name, or what is imported is no kind of reward model.
     """
-    return REWARD_MODELS[known("reward model", name, REWARD_MODELS)]
+    if ":" not in name:
+        return REWARD_MODELS[known("reward model", name, REWARD_MODELS)]
+    kind = imported("reward model", name)
+    if not isinstance(kind, RewardModelKind) or not is_dataclass(kind.settings):
+        raise SpecificationError(
+            f"reward model {name!r} is a {type(kind).__name__}; it must be a RewardModelKind (name, build, settings: a frozen "
+            "dataclass) of duelgym_agents.catalogue"
+        )
+    return replace(kind, name=name)
 
 
 def known(what: str, name: str, names: Iterable[str], also: str = "") -> str:

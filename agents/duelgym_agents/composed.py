@@ -77,6 +77,10 @@ class RewardModelAgent:
         A prompt with a single candidate leaves no choice: the pair is (0, 0).
         """
         selection = self._select(contexts)
+        if not isinstance(selection, Selection) or np.shape(selection.pairs) != (len(contexts), 2):
+            raise SpecificationError(
+                f"rule {self._rule.name!r} must return a Selection with pairs of shape ({len(contexts)}, 2)"
+            )
         self._counts["retries"] += selection.retries
         self._counts["fallbacks"] += selection.fallbacks
         return selection.pairs
@@ -154,12 +158,18 @@ class RewardModelAgent:
         if rule.reads == "posterior":
             assert isinstance(model, GivesPosterior)
             return rule(model.posterior(contexts), self._rng)
+        n_samples = {"nothing": 0, "mean": 1}.get(rule.reads, self._n_samples)
         if rule.reads == "nothing":
             utilities = np.empty((0, batch, n_candidates), dtype=np.float32)
         elif rule.reads == "mean":
             utilities = model.mean(contexts)[None]
         else:
-            utilities = model.sample_utilities(contexts, self._n_samples, self._rng)
+            utilities = model.sample_utilities(contexts, n_samples, self._rng)
+        shape = (n_samples, batch, n_candidates)
+        if utilities.shape != shape:
+            raise SpecificationError(
+                f"{type(model).__name__} gives utilities of shape {utilities.shape}; rules read (samples, batch, candidates): {shape}"
+            )
         return rule(_finite(utilities), self._rng)
 
 

@@ -31,11 +31,6 @@ class AgentSpec:
     as_published: bool
     doc: str
 
-    @property
-    def rule_name(self) -> str:
-        """Which rule it asks by, whatever the reward model."""
-        return self.rule.name
-
 
 _EE2024 = (
     "In the manner of Dwaracherla et al. (2024), who leave open network size, optimiser, learning rate, steps, "

@@ -2,51 +2,88 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from duelgym.agent import Agent, AgentFactory
 from duelgym.checks import finite_number
-from duelgym.errors import DuelgymError, SpecificationError
+from duelgym.errors import DuelgymError, SpecificationError, error_in_words
+from duelgym.imports import imported
 from duelgym_agents.catalogue import known, reward_model_named, rule_named
 from duelgym_agents.composed import RewardModelAgent
+from duelgym_agents.exploration import AnyRule
 from duelgym_agents.named import AGENTS, AgentSpec
 from duelgym_agents.policies.rule import LearnedPairs
 
-__all__ = ["AGENTS", "AgentSpec", "agent_factory", "composition", "imported_factory", "make_agent"]
+__all__ = [
+    "AGENTS",
+    "AgentSpec",
+    "agent_factory",
+    "composition",
+    "imported_factory",
+    "make_agent",
+    "own_modules",
+    "parts_of",
+]
 
-_OTHERS = "; any composition: rule+reward_model; a trained policy: sb3:PATH; your own: package.module:factory"
-_TRAINED = "sb3:"
+_OTHERS = (
+    "; any composition: rule+reward_model, either of which may be your own, package.module:NAME; a trained policy: sb3:PATH; "
+    "your own: package.module:factory"
+)
+_TRAINED, _LEARNS = "sb3:", "belief"
 _OF_AGENT = ("pessimism",)
+
+
+def parts_of(name: str) -> tuple[str, str] | None:
+    """Return the names of the rule and the reward model that an agent is composed of; None for ``package.module:factory``.
+
+    Nothing of one's own is imported: a report may be of somebody else's runs.
+
+    Raises:
+        SpecificationError: if a name without ``+`` and ``:`` is no named agent's.
+    """
+    if name.startswith(_TRAINED):
+        return name, _LEARNS
+    if "+" in name:
+        rule, _, model = name.partition("+")
+        return rule, model
+    if ":" in name:
+        return None
+    spec = AGENTS[known("agent", name, AGENTS, _OTHERS)]
+    return spec.rule.name, spec.reward_model
+
+
+def own_modules(name: str) -> tuple[str, ...]:
+    """Return the modules of one's own that an agent's name tells to import, in order."""
+    if name.startswith(_TRAINED):
+        return ()
+    return tuple(dict.fromkeys(part.partition(":")[0] for part in name.split("+") if ":" in part))
 
 
 def composition(name: str) -> AgentSpec | None:
     """Return what a named agent, ``rule+reward_model`` or ``sb3:PATH`` is composed of; None for ``package.module:factory``.
 
-    The policy of ``sb3:PATH`` is the rule; its file is not read.
+    The policy of ``sb3:PATH`` is the rule; its file is not read. A rule or reward model of one's own is imported.
 
     Raises:
         SpecificationError: if there is no such agent, rule or reward model.
     """
+    parts = parts_of(name)
+    if parts is None or name in AGENTS:
+        return AGENTS.get(name)
+    rule_name, model_name = parts
+    kind = reward_model_named(model_name)
     if name.startswith(_TRAINED):
-        kind, learned = reward_model_named("belief"), LearnedPairs(name.removeprefix(_TRAINED))
+        rule: AnyRule = LearnedPairs(name.removeprefix(_TRAINED))
         doc = "A policy trained by reinforcement learning on the belief that its reward model keeps."
-        return AgentSpec(name, learned, kind.name, kind.settings, as_published=False, doc=doc)
-    if ":" in name:
-        return None
-    if "+" not in name:
-        return AGENTS[known("agent", name, AGENTS, _OTHERS)]
-    rule_name, _, model_name = name.partition("+")
-    rule, model = rule_named(rule_name), reward_model_named(model_name)
-    doc = f"Rule {rule_name} with reward model {model_name}, both with default settings."
-    return AgentSpec(name, rule, model.name, model.settings, as_published=False, doc=doc)
+    else:
+        rule = rule_named(rule_name)
+        doc = f"Rule {rule_name} with reward model {model_name}, both with default settings."
+    return AgentSpec(name, rule, kind.name, kind.settings, as_published=False, doc=doc)
 
 
 def agent_factory(name: str) -> AgentFactory:
@@ -54,8 +91,10 @@ def agent_factory(name: str) -> AgentFactory:
 
     Args:
         name: of a named agent; ``rule+reward_model``, such as ``infomax+epinet``; ``sb3:PATH``, a policy trained on a
-            belief (:mod:`duelgym_agents.policies`), or a shipped one, ``sb3:belief-ppo``; or ``package.module:factory``,
-            for which the current directory is put on the import path, as on a command line.
+            belief (:mod:`duelgym_agents.policies`), or a shipped one, ``sb3:belief-ppo``; or ``package.module:factory``.
+            A rule or reward model of one's own is ``package.module:NAME``, as :func:`~duelgym_agents.catalogue.rule_named`
+            and :func:`~duelgym_agents.catalogue.reward_model_named` read it. For what is one's own the current directory is
+            put on the import path, as on a command line.
 
     Raises:
         SpecificationError: if there is no such agent, module or factory, or if importing it fails.
@@ -109,7 +148,7 @@ def make_agent(
     except DuelgymError:
         raise
     except (Exception, SystemExit) as error:
-        raise SpecificationError(f"making agent {name!r} failed: {_one_line(error)}") from error
+        raise SpecificationError(f"making agent {name!r} failed: {error_in_words(error)}") from error
     if not isinstance(agent, Agent):
         raise SpecificationError(
             f"agent {name!r} is a {type(agent).__name__}; it must have the methods select_pairs, observe and recommend"
@@ -152,7 +191,7 @@ def _compose(
 
 
 def imported_factory(kind: str, name: str) -> Callable[..., Any]:
-    """Return what ``package.module:factory`` names, with the current directory on the import path.
+    """Return the function or class that ``package.module:factory`` names, with the current directory on the import path.
 
     Args:
         kind: what the factory makes, such as ``"agent"``; begins what is said of an error.
@@ -161,18 +200,7 @@ def imported_factory(kind: str, name: str) -> Callable[..., Any]:
     Raises:
         SpecificationError: if importing it fails, or it cannot be called.
     """
-    module_name, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        factory = getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as error:
-        raise SpecificationError(f"{kind} {name!r} cannot be imported: {_one_line(error)}") from error
+    factory = imported(kind, name)
     if not callable(factory):
         raise SpecificationError(f"{kind} {name!r} is not a function; write package.module:factory")
     return factory
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

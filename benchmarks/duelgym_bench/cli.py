@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from duelgym.errors import DuelgymError, one_line
+from duelgym.errors import DuelgymError, one_line, reader_gone
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
 from duelgym_bench.jobs import add_jobs, check_jobs
@@ -24,12 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
     try:
         check_jobs(options)
-        return options.call(options, given)
+        status = options.call(options, given)
+        sys.stdout.flush()
+        return status
     except RefusedError as error:
         for failure in error.failures:
             print(f"duelgym-bench: refused: {failure}", file=sys.stderr)
         return 1
     except (DuelgymError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and reader_gone():
+            return 1
         print(f"duelgym-bench: error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -63,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--settings",
         type=Path,
         metavar="FILE",
-        help="settings that 'duelgym-bench tune' chose, for the agents it names",
+        help="settings that 'duelgym-bench tune' chose, or you, for the agents it names; NAME#LABEL are settings of NAME, of "
+        "which several can run side by side",
     )
     run.add_argument(
         "--title",
@@ -99,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(tune, seeds=TUNE_SEEDS, alone=True)
     tune.add_argument("--configurations", type=int, default=16, metavar="K", help="tries of every agent (default 16)")
     tune.add_argument(
+        "--space",
+        type=Path,
+        metavar="FILE.toml",
+        help="ranges for rules, reward models and agents of your own, in the form of search_space.toml beside this module",
+    )
+    tune.add_argument(
         "--result",
         type=Path,
         metavar="FILE",
@@ -133,9 +144,14 @@ def _add_plan(parser: argparse.ArgumentParser, *, seeds: int, alone: bool) -> No
     """Add what running and tuning have in common; ``alone``: environment and agents are not to come from a suite."""
     parser.add_argument("--env", required=alone, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
     parser.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
-    own = "" if alone else ", sb3:PATH, or package.module:factory of your own"
+    or_policy = "" if alone else ", sb3:PATH"
     parser.add_argument(
-        "--agents", required=alone, metavar="A,B", help=f"names of the registry, rule+reward_model{own}"
+        "--agents",
+        required=alone,
+        metavar="A,B",
+        help=f"names of the registry, rule+reward_model{or_policy}, or your own: package.module:factory, or package.module:NAME "
+        "on either side of the +"
+        + ("" if alone else "; NAME@K: replica K, with a seed of its own; NAME#LABEL: see --settings"),
     )
     parser.add_argument("--queries", type=int, metavar="T", help=f"labels of every run (default {QUERIES})")
     parser.add_argument(

@@ -85,13 +85,15 @@ def tune(options: argparse.Namespace, given: list[str]) -> int:
     from duelgym_bench.executors import executor_named
     from duelgym_bench.locks import alone
     from duelgym_bench.plan_directory import save_plan
+    from duelgym_bench.search_space import SearchSpace
     from duelgym_bench.task import limit_threads
     from duelgym_bench.tune import tune, tuning_plan
     from duelgym_bench.tuned import TUNED, tuned_text, write_tuned
 
     executor_named(options.executor)  # refuses what is not installed
     limit_threads()
-    plan = tuning_plan(_plan(options, given, seeds=TUNE_SEEDS), options.configurations, options.out)
+    space = SearchSpace.read(options.space)
+    plan = tuning_plan(_plan(options, given, seeds=TUNE_SEEDS), options.configurations, options.out, space=space)
     result = options.result or options.out / TUNED
     with alone(options.out):
         plan = save_plan(plan, options.out)
@@ -120,7 +122,8 @@ def _prepared(plan: Plan, out: Path, settings: Settings | None, *, title: str | 
     from duelgym_bench.task import limit_threads
 
     if settings is not None:
-        plan = replace(plan, settings=settings.of(plan.agents))
+        chosen = settings.of(plan.agents)
+        plan = replace(plan, settings=chosen, by_hand=tuple(name for name in settings.by_hand if name in chosen))
     there = load_plan(out) if (out / PLAN).exists() else None
     if check:
         plan = replace(plan, agents=with_check(plan.agents, there.agents if there else ()))

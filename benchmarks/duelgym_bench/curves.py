@@ -91,7 +91,8 @@ class Difference:
         reward_model: the reward model that both use; None where they differ in more than the rule.
         win: difference of win rates over the checkpoints.
         area: difference of areas.
-        improvement: probability that a run of ``agent`` has a larger area than an independent one of ``against``.
+        improvement: probability that a run of ``agent`` has a larger area than an independent one of ``against``; with fewer
+            than :data:`~duelgym_bench.statistics.LEAST_SEEDS` seeds its interval has no ends.
     """
 
     agent: str

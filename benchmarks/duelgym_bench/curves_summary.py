@@ -109,13 +109,13 @@ def summarise(
                 model,
                 (wins[agent] - wins[other]).interval(resamples),
                 (areas[agent] - areas[other]).interval(resamples),
-                Interval.of(improvement(by_seed[agent], by_seed[other], light.seeds)),
+                Interval.of_runs(improvement(by_seed[agent], by_seed[other], light.seeds), len(first)),
             )
             for agent, other, model in pairs
         ),
         levels={name: Interval.of(level) for name, level in levels.items()},
         ratios=ratios,
-        check=_check(replica, fits, supervised, checkpoints, results.baseline),
+        check=_check(replica, fits, supervised, checkpoints, results.baseline, len(first)),
         components=_components(runs, pairs, resamples),
     )
 
@@ -257,6 +257,7 @@ def _check(
     supervised: Float64[np.ndarray, " draws"] | None,
     checkpoints: Int64[np.ndarray, " checkpoints"],
     baseline: str,
+    n_seeds: int,
 ) -> Check | None:
     if replica not in fits:
         return None
@@ -268,7 +269,8 @@ def _check(
             for agent in (passive, other)
         ]
         ways.append({name: ratio_bounds(costs[0][name], costs[1][name], int(checkpoints[-1])) for name in levels})
-    return check_passive(replica, {name: ratio(both_ways(ways[0][name], ways[1][name])) for name in ways[0]})
+    ratios = {name: ratio(both_ways(ways[0][name], ways[1][name])) for name in ways[0]}
+    return check_passive(replica, ratios, n_seeds)
 
 
 def _components(

@@ -30,7 +30,8 @@ class Forecast:
         seconds: wall time for what can be told; 0 if that is nothing.
         from_runs: agents timed by their finished runs.
         from_probes: agents timed by a throwaway run.
-        untold: agents that are not counted: too little is left to be worth measuring, or measuring failed.
+        short: agents that are not counted, since too little is left to be worth measuring.
+        failed: agents that are not counted, since measuring failed.
     """
 
     finished: int
@@ -39,7 +40,8 @@ class Forecast:
     seconds: float
     from_runs: tuple[str, ...]
     from_probes: tuple[str, ...]
-    untold: tuple[str, ...]
+    short: tuple[str, ...]
+    failed: tuple[str, ...]
 
 
 def forecast(plan: Plan, out: Path, *, jobs: int) -> Forecast:
@@ -72,7 +74,8 @@ def forecast(plan: Plan, out: Path, *, jobs: int) -> Forecast:
         seconds=makespan(told, jobs=jobs),
         from_runs=from_runs,
         from_probes=tuple(measured),
-        untold=tuple(agent for agent in agents if agent not in seconds),
+        short=tuple(agent for agent in agents if agent not in seconds and agent not in new),
+        failed=tuple(agent for agent in new if agent not in seconds),
     )
 
 
@@ -102,10 +105,10 @@ def forecast_text(plan: Plan, out: Path, found: Forecast, *, jobs: int) -> str:
         sources.append(
             f"{_agents(found.from_probes)} guessed from the first batches: longer where one slows down as labels add up"
         )
-    if found.untold:
-        sources.append(
-            f"without {_agents(found.untold)}, for which there were too few batches to measure, or which failed when tried"
-        )
+    if found.short:
+        sources.append(f"without {_agents(found.short)} with too few batches to be worth measuring")
+    if found.failed:
+        sources.append(f"without {', '.join(found.failed)}, which failed when tried")
     about = f"about {duration(found.seconds)}, {jobs} at a time" if found.seconds else "not measured"
     return f"{runs}\ntime: {about} ({'; '.join(sources)})"
 

@@ -30,7 +30,9 @@ STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _TUNED = {
     "tuned": "The agents run with settings that were chosen by tuning.",
     "untuned": "The agents run with untuned settings.",
-    "partly tuned": "Some agents run with settings that were chosen by tuning, others with their defaults: see the table.",
+    "set by hand": "The agents run with settings that somebody chose, not tuning.",
+    "partly tuned": "Some agents run with settings that were chosen by tuning, others do not: see the table.",
+    "partly set by hand": "Some agents run with settings that somebody chose, others with their defaults: see the table.",
 }
 
 
@@ -56,7 +58,7 @@ def page(results: Results, summary: Summary, tables: Sequence[Table], plots: Seq
         f"<p>Supervised reference: {escape(supervised)}.</p>" if results.references.supervised else "",
         *map(table_section, tables),
         duels_section(results, agents, buttons),
-        provenance(results.command, results.versions, results.specification),
+        provenance(results.command, results.versions, results.specification, *([results.code] if results.code else [])),
     )
 
 

@@ -24,7 +24,8 @@ _MANTISSAS = (1.0, 0.7, 0.5, 0.35, 0.2, 0.14)
 class Task:
     """One agent on one seed.
 
-    ``NAME@K`` is replica K of an agent, which has another seed of its own; ``NAME#K`` its configuration K in tuning.
+    ``NAME@K`` is replica K of an agent, which has another seed of its own. ``NAME#LABEL`` is the agent with the settings
+    that the plan has under that name, beside others of the same agent; in tuning, the label is the configuration's number.
     """
 
     agent: str
@@ -42,7 +43,7 @@ class Task:
 
     @property
     def factory(self) -> str:
-        """Return the agent's own name, without the number of a replica or configuration."""
+        """Return the agent's own name, without replica number and label."""
         return self.configured.partition("#")[0]
 
     @property
@@ -63,13 +64,14 @@ class Plan:
     Attributes:
         env: registered id of the environment.
         env_kwargs: its arguments, plain JSON, without budget and fold.
-        agents: names from the registry or ``package.module:factory``; ``NAME@K`` and ``NAME#K`` as in :class:`Task`.
+        agents: names from the registry or ``package.module:factory``; ``NAME@K`` and ``NAME#LABEL`` as in :class:`Task`.
         queries: budget T of every run.
         seeds: number of seed indices, from 0.
         batch: queries between updates, B.
         command: the command lines that made the plan, one a line: the first, and those that widened or renamed it.
         title: the suite's or environment's name, printed in every figure.
         settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry is untuned.
+        by_hand: those agents of ``settings`` whose settings no tuning chose.
         tuning: whether these runs are for tuning: on seeds that reporting never uses, without the common learner.
         salt: secret from which all seeds are derived; empty: the public ones.
     """
@@ -85,6 +87,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: bool = False
     salt: str = ""
+    by_hand: tuple[str, ...] = ()
 
     def tasks(self) -> Iterator[Task]:
         """Yield every run, seed by seed, so that a run that is cut short leaves whole comparisons."""
@@ -171,6 +174,13 @@ def check_plan(plan: Plan) -> None:
     twice = [agent for agent in plan.agents if plan.agents.count(agent) > 1]
     if twice:
         raise SpecificationError(f"agent {twice[0]!r} is named twice")
+    directories: dict[str, str] = {}
+    for agent in plan.agents:
+        other = directories.setdefault(Task(agent, 0).name, agent)
+        if other != agent:
+            raise SpecificationError(
+                f"the runs of agents {other!r} and {agent!r} would lie in one directory; rename one"
+            )
     reserved = {"budget", "num_envs", "reward", "text", "render_mode"} & set(plan.env_kwargs)
     if reserved:
         raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
@@ -204,14 +214,15 @@ def agent_arguments(plan: Plan, task: Task, problem: Problem) -> dict[str, Any]:
     """Return what the factory of a task's agent is called with: plain JSON.
 
     Raises:
-        SpecificationError: if the task's name numbers nothing, or a setting is not the plan's to choose.
+        SpecificationError: if the task's name has a label without settings, or a setting is not the plan's to choose.
     """
     replica = task.agent.partition("@")[2]
     if "@" in task.agent and not (replica.isdigit() and int(replica) > 0):
         raise SpecificationError(f"agent {task.agent!r}: behind '@' stands the number of a replica, from 1")
-    if "#" in task.agent and task.agent not in plan.settings:
+    if "#" in task.configured and task.configured not in plan.settings:
         raise SpecificationError(
-            f"agent {task.agent!r}: '#' numbers the configurations of 'duelgym-bench tune'; leave it out"
+            f"agent {task.agent!r}: behind '#' stands the label of one of several settings of an agent, and --settings FILE has "
+            f'none under that name; needed is {{"agents": {{"{task.configured}": {{"settings": {{…}}}}}}}}'
         )
     generator, settings = problem.generator, plan.settings.get(task.configured, {})
     given: dict[str, Any] = {
@@ -246,7 +257,7 @@ def with_check(agents: Sequence[str], there: Sequence[str] = ()) -> tuple[str, .
 def baseline_of(agents: Sequence[str]) -> str | None:
     """Return the first composed agent whose rule is passive: all others are compared with it."""
     for agent in agents:
-        spec = None if "@" in agent else registry.composition(agent)
-        if spec is not None and spec.rule_name == "passive":
+        parts = None if "@" in agent else registry.parts_of(Task(agent, 0).factory)
+        if parts is not None and parts[0] == "passive":
             return agent
     return None

@@ -47,7 +47,8 @@ def joined_plan(plan: Plan, out: Path) -> Plan:
                 )
         agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
         settings = _joined_settings(plan, there, out)
-        plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings)
+        by_hand = tuple(dict.fromkeys((*there.by_hand, *(agent for agent in plan.by_hand if agent in settings))))
+        plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings, by_hand=by_hand)
         if plan == replace(there, command=plan.command):
             return there
         return replace(plan, command="\n".join(filter(None, (there.command, plan.command))))
@@ -85,7 +86,8 @@ def load_plan(out: Path) -> Plan:
     path = out / PLAN
     try:
         fields = json.loads(path.read_text())
-        return Plan(**{**fields, "agents": tuple(fields["agents"])})
+        names = {name: tuple(fields[name]) for name in ("agents", "by_hand") if name in fields}
+        return Plan(**{**fields, **names})
     except FileNotFoundError:
         raise SpecificationError(f"{out} holds no {PLAN}; make runs with 'duelgym-bench run … --out {out}'") from None
     except (json.JSONDecodeError, TypeError, KeyError) as error:

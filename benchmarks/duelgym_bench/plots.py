@@ -81,7 +81,7 @@ class Sheet:
 def report_sheet(results: Results, summary: Summary) -> Sheet:
     """Return what the pictures of a report have in common."""
     return Sheet(
-        f"{printable(results.title)}{'' if results.tuned else ' (untuned)'}",
+        printable(results.title) + ("" if results.tuned else f" ({results.tuned_mark})"),
         agent_styles([agent.agent for agent in summary.agents], results.baseline),
         caption(results, summary),
     )
@@ -90,7 +90,9 @@ def report_sheet(results: Results, summary: Summary) -> Sheet:
 def caption(results: Results, summary: Summary) -> str:
     """Return what every picture says below: seeds, intervals, and what the labels can carry."""
     bits = decimals(results.references.bits_per_label)
-    return f"{intervals_note(summary)} The label of a random pair carries at most {bits} bits on average."
+    changed = ", ".join(map(printable, results.changed))
+    warning = f" While these runs were made, the code of {changed} changed." if changed else ""
+    return f"{intervals_note(summary)} The label of a random pair carries at most {bits} bits on average.{warning}"
 
 
 def intervals_note(*summaries: Summary) -> str:

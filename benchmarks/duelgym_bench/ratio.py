@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from duelgym_bench.statistics import ENDS, order_statistic
+from duelgym_bench.statistics import ENDS, LEAST_SEEDS, order_statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +154,8 @@ class Check:
         ratios: level -> ratio, as the geometric mean of both ways: baseline over replica, with the baseline's levels, and
             replica over baseline, with the replica's. One way alone would also fail by chance, whenever one of two
             equal agents happens to learn faster; that cancels, and a lead that the measure gives to passive does not.
-        levels: level -> ``"passed"`` if the median lies in 0.8 to 1.25 and the interval covers 1.
+        levels: level -> ``"passed"`` if the median lies in 0.8 to 1.25 and the interval covers 1; all are
+            ``"undetermined"`` where there are fewer than :data:`~duelgym_bench.statistics.LEAST_SEEDS` seeds.
         level: the level that decided, or None: the final one or, where its bounds leave it open, the highest that can.
         verdict: at that level.
     """
@@ -166,14 +167,18 @@ class Check:
     verdict: Verdict
 
 
-def check_passive(replica: str, ratios: Mapping[str, Ratio]) -> Check:
+def check_passive(replica: str, ratios: Mapping[str, Ratio], n_seeds: int) -> Check:
     """Judge passive against itself.
 
     Args:
         replica: name of the replica.
         ratios: level -> ratio of both ways, the levels rising after ``"final"``, as :func:`passive_levels` gives them.
+        n_seeds: seeds that the ratios are over.
     """
-    levels = {level: _verdict(value) for level, value in ratios.items()}
+    enough = n_seeds >= LEAST_SEEDS
+    levels: dict[str, Verdict] = {
+        level: _verdict(value) if enough else "undetermined" for level, value in ratios.items()
+    }
     by_rank = (FINAL, *(level for level in reversed(list(ratios)) if level != FINAL))
     deciding = next((level for level in by_rank if levels[level] != "undetermined"), None)
     return Check(replica, ratios, levels, deciding, levels[deciding] if deciding else "undetermined")

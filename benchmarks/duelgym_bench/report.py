@@ -95,7 +95,7 @@ def markdown_tables(results: Results, summary: Summary | None = None) -> str:
 
 def as_json(results: Results, summary: Summary) -> str:
     """Return every number as JSON. What is not finite (the end of a censored interval) is null."""
-    fields = ("title", "command", "versions", "specification", "tuned", "baseline")
+    fields = ("title", "command", "versions", "specification", "tuned", "by_hand", "baseline", "code")
     content = {field: getattr(results, field) for field in fields}
     content["supervised_label"] = results.references.supervised_label
     content["bits_per_label"] = results.references.bits_per_label

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from duelgym_bench.curves import Difference, Summary, is_replica
 from duelgym_bench.ratio import FINAL
 from duelgym_bench.scored import Results
-from duelgym_bench.statistics import Interval
+from duelgym_bench.statistics import LEAST_SEEDS, Interval
 from duelgym_bench.table import MISSING, Table, decimals, format_ratio, printable, with_interval
 from duelgym_bench.uncertainty import ACCURACIES, KINDS, N_SAMPLES
 
@@ -39,23 +39,24 @@ def _counts(summary: Summary) -> tuple[str, ...]:
 
 def _win(results: Results, summary: Summary) -> Table:
     rows = []
+    chosen = results.tuned_mark != "untuned"
     against_reference = any(agent.win_reference for agent in summary.agents)
     for agent in sorted(summary.agents, key=lambda agent: -float(agent.area.value)):
         row = [agent.agent, *(with_interval(agent.win[k]) for k in summary.columns), with_interval(agent.area)]
-        if results.tuned:
-            row.append("tuned" if agent.agent in results.tuned else "untuned")
+        if chosen:
+            row.append(results.settings_of(agent.agent))
         if against_reference:
             row.append(with_interval(agent.win_reference[-1]) if agent.win_reference else MISSING)
         rows.append(tuple(row))
     for policy in summary.references:
         row = [policy.name, with_interval(policy.win), *[""] * (len(summary.columns) - 1), with_interval(policy.area)]
-        if results.tuned:
+        if chosen:
             row.append("")
         if against_reference:
             row.append(with_interval(policy.win_reference) if policy.win_reference else MISSING)
         rows.append(tuple(row))
     header = ("agent or policy", *_counts(summary), "area")
-    header += ("settings",) * bool(results.tuned) + ("against reference",) * against_reference
+    header += ("settings",) * chosen + ("against reference",) * against_reference
     return Table(
         "Win rate against a random other response, by number of labels",
         "Best of N on assessment prompts; the area is under win rate against log labels, 0 = a win rate of .5, "
@@ -75,7 +76,8 @@ def _robust(results: Results, summary: Summary) -> Table:
     return Table(
         "Areas of single runs",
         "Interquartile mean over seeds, which no single run can move far; and how likely a run of the agent is to have a larger "
-        f"area than an independent one of {results.baseline}, .5 where neither is better.",
+        f"area than an independent one of {results.baseline}, .5 where neither is better"
+        + (f"; {LEAST_SEEDS} seeds would give it an interval." if summary.n_seeds < LEAST_SEEDS else "."),
         ("agent", "interquartile mean", "probability of improvement"),
         rows,
     )
@@ -114,7 +116,7 @@ def _differences(results: Results, summary: Summary) -> list[Table]:
             + (f", both with reward model {model}" if model else ", whatever the reward model"),
             "Same seeds, same prompts. "
             + ("What the rule does" if model else "Rule and reward model may differ together")
-            + (", each agent with its own settings. " if results.tuned else ". ")
+            + (". " if results.tuned_mark == "untuned" else ", each agent with its own settings. ")
             + f"{len(summary.differences)} comparisons in all, intervals not corrected for their number.",
             ("agent", *_counts(summary), "area"),
             tuple(
@@ -162,13 +164,18 @@ def _check(summary: Summary) -> Table | None:
     if summary.check is None:
         return None
     check = summary.check
-    decided = f"decided at level {check.level}" if check.level else "no level is reached often enough to decide"
+    if check.level:
+        why = f"decided at level {check.level}"
+    elif summary.n_seeds < LEAST_SEEDS:
+        why = f"{summary.n_seeds} seeds decide nothing, {LEAST_SEEDS} may"
+    else:
+        why = "no level is reached often enough to decide"
     note = (
-        f"check {check.verdict} ({decided}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1. "
+        f"check {check.verdict} ({why}): the median ratio must lie in 0.8 to 1.25, its interval must cover 1. "
         "One way: what chance gives an agent exactly as good as passive. Both ways: the geometric mean with either as the "
         "baseline, in which chance cancels; it decides."
     )
-    if check.verdict != "passed":
+    if check.verdict == "FAILED":
         note += " At a level that fails, the measure itself leans to one side: read no lead from the table above."
     return Table(
         "Passive against itself",

@@ -42,6 +42,7 @@ class RunScores:
         accuracy: of the reward model at each checkpoint, in [0, 1], on ``"random"`` pairs and of the ``"best"`` against the
             rest, as the run reports it; empty where it does not.
         duels: queries to look at, in order; only of the first seed.
+        code: module and sha256, as the run reports them, of each version of the agent's own modules that it ran with.
     """
 
     agent: str
@@ -61,6 +62,7 @@ class RunScores:
     excess_nll: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
     accuracy: Mapping[str, Float64[np.ndarray, " checkpoints"]] = field(default_factory=dict)
     duels: tuple[Duel, ...] = ()
+    code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Results:
         versions: distribution -> version.
         specification: the environment's full specification, plain JSON.
         tuned: the agents that run with settings chosen by tuning, rather than with their defaults.
+        by_hand: the agents that run with settings chosen in some other way.
         baseline: agent name of the passive baseline.
         runs: one entry per agent and seed index.
         references: zero-query policies and ceilings.
@@ -110,9 +113,30 @@ class Results:
     baseline: str
     runs: tuple[RunScores, ...]
     references: References
+    by_hand: tuple[str, ...] = ()
+
+    def settings_of(self, agent: str) -> str:
+        """Return how an agent's settings were chosen: ``"tuned"``, ``"set by hand"``, or ``"untuned"``: its defaults."""
+        return "tuned" if agent in self.tuned else "set by hand" if agent in self.by_hand else "untuned"
+
+    @property
+    def code(self) -> dict[str, list[str]]:
+        """Agent -> module and sha256 of every version of its own modules that its runs report."""
+        agents = dict.fromkeys(run.agent for run in self.runs)
+        found = {agent: {each for run in self.runs if run.agent == agent for each in run.code} for agent in agents}
+        return {agent: sorted(each) for agent, each in found.items() if each}
+
+    @property
+    def changed(self) -> list[str]:
+        """The agents of which a module had more than one version while the runs were made."""
+        return [
+            agent for agent, code in self.code.items() if len({each.partition(" ")[0] for each in code}) < len(code)
+        ]
 
     @property
     def tuned_mark(self) -> str:
-        """``"tuned"``, ``"untuned"``, or ``"partly tuned"`` where only some agents are."""
-        agents = {run.agent for run in self.runs}
-        return "untuned" if not agents & set(self.tuned) else "tuned" if agents <= set(self.tuned) else "partly tuned"
+        """What :meth:`settings_of` says of all agents; ``"partly tuned"`` or ``"partly set by hand"`` where of some alone."""
+        marks = {self.settings_of(run.agent) for run in self.runs}
+        if len(marks) == 1:
+            return marks.pop()
+        return "partly tuned" if "tuned" in marks else "partly set by hand"

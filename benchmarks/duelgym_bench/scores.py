@@ -18,7 +18,7 @@ from duelgym.errors import LogError
 from duelgym.metrics import Judged, binary_entropy
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
-from duelgym_agents.registry import composition
+from duelgym_agents.registry import parts_of
 from duelgym_bench.duels import Duel, duels_of
 from duelgym_bench.executors.processes import workers
 from duelgym_bench.plan import Plan, Task, baseline_of
@@ -57,6 +57,7 @@ def score(out: Path, *, jobs: int = 1) -> Results:
             references = merged(plan, list(bar(ceilings, total=plan.seeds, desc="references")))
     except BrokenProcessPool:
         raise LogError(f"{out}: a scoring process was killed (out of memory?); repeat with fewer --jobs") from None
+    configured = [agent for agent in plan.agents if Task(agent, 0).configured in plan.settings]
     return Results(
         title=plan.title,
         command=plan.command,
@@ -67,7 +68,8 @@ def score(out: Path, *, jobs: int = 1) -> Results:
             "batch": plan.batch,
             **({"settings": plan.settings} if plan.settings else {}),
         },
-        tuned=tuple(agent for agent in plan.agents if Task(agent, 0).configured in plan.settings),
+        tuned=tuple(each for each in configured if Task(each, 0).configured not in plan.by_hand),
+        by_hand=tuple(each for each in configured if Task(each, 0).configured in plan.by_hand),
         baseline=baseline_of(plan.agents) or plan.agents[0],
         runs=runs,
         references=references,
@@ -121,15 +123,15 @@ def score_logs(plan: Plan, task: Task, directory: RunDirectory) -> RunScores:
     chosen = recommended_positions(directory.recommendations, held_out, plan)
     common = recommended_positions(directory.common, held_out, plan) if directory.common.exists() else None
     seconds, counters = _reported(directory)
-    spec = composition(task.factory)
+    rule, reward_model = parts_of(task.factory) or (None, None)
 
     def summed(each: Mapping[str, Float64[np.ndarray, " queries"]]) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
         return {name: np.concatenate([[0.0], np.cumsum(of)])[checkpoints] for name, of in each.items()}
 
     return RunScores(
         agent=task.agent,
-        rule=spec.rule_name if spec else None,
-        reward_model=spec.reward_model if spec else None,
+        rule=rule,
+        reward_model=reward_model,
         seed_index=task.seed_index,
         prompt_group=prompt_group(plan, task.seed_index),
         checkpoints=checkpoints,
@@ -144,6 +146,7 @@ def score_logs(plan: Plan, task: Task, directory: RunDirectory) -> RunScores:
         excess_nll=_curves(directory, plan, "excess_nll", KINDS),
         accuracy=_curves(directory, plan, "accuracy", ACCURACIES),
         duels=tuple(duels),
+        code=_code(directory),
     )
 
 
@@ -187,6 +190,15 @@ def _reported(directory: RunDirectory) -> tuple[dict[str, float], dict[str, floa
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}, {}
     return seconds, counters
+
+
+def _code(directory: RunDirectory) -> frozenset[str]:
+    """Return which versions of its own modules the run reported."""
+    try:
+        lines = [json.loads(text) for text in directory.timings.read_text().splitlines()]
+        return frozenset(f"{module} {str(sha256)[:16]}" for line in lines for module, sha256 in line["code"].items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return frozenset()
 
 
 def _curves(

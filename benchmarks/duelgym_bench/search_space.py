@@ -12,17 +12,17 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from duelgym.errors import SpecificationError
-from duelgym_agents.named import AgentSpec
+from duelgym_agents.registry import composition, parts_of
 from duelgym_bench.plan import derived_seed
 
 FILE = Path(__file__).with_name("search_space.toml")
-Kind = Literal["reward_model", "rule"]
+Kind = Literal["reward_model", "rule", "agent"]
+_KINDS = ("reward_model", "rule", "agent")
 
 
 @dataclass(frozen=True)
@@ -48,50 +48,125 @@ class Range:
         return float(f"{math.exp(value) if self.scale == 'log' else value:.3g}")
 
 
-def search_space(kind: Kind, name: str) -> dict[str, Range] | None:
-    """Return setting -> range of a reward model or rule; None where the file has no section for it."""
-    sections = _sections()[kind]
-    if name not in sections:
-        return None
-    section = dict(sections[name])
-    space = (search_space(kind, section.pop("like")) if "like" in section else None) or {}
-    for setting, one in section.items():
-        ((scale, values),) = one.items()
-        space[setting] = Range(scale, tuple(values))
-    return space
+@dataclass(frozen=True)
+class SearchSpace:
+    """The settings that tuning searches.
 
-
-def configuration(spec: AgentSpec, k: int, *, alike: bool = True) -> dict[str, Any]:
-    """Return configuration k of a composed agent: a value, plain JSON, of every setting that is searched.
-
-    Args:
-        spec: the agent.
-        k: 0 for its defaults, or which draw, from 1.
-        alike: whether prompts and candidates have equally many features; where not, their product, which
-            ``features="interaction"`` shows, does not exist and is not tried.
-
-    Raises:
-        SpecificationError: if its reward model has no section in the file of search spaces.
+    Attributes:
+        sections: kind -> name -> setting -> range. Kinds are reward models, rules, and whole agents, which are those named as
+            ``package.module:factory``.
     """
-    of_model = search_space("reward_model", spec.reward_model)
-    if of_model is None:
-        raise SpecificationError(
-            f"agent {spec.name!r} cannot be tuned: {FILE.name} has no section for the reward model {spec.reward_model!r}"
+
+    sections: Mapping[str, Mapping[str, Mapping[str, Range]]]
+
+    @classmethod
+    def read(cls, more: Path | None = None) -> SearchSpace:
+        """Read the search space of all that comes along.
+
+        Args:
+            more: a file of the same form, with sections for what is one's own, or in place of those that come along.
+
+        Raises:
+            SpecificationError: if there is no such file, or it has another form.
+        """
+        raw = tomllib.loads(FILE.read_text())
+        try:
+            own = {} if more is None else tomllib.loads(more.read_text())
+        except FileNotFoundError:
+            raise SpecificationError(f"{more} does not exist; a search space is written like {FILE}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecificationError(f"{more} is no TOML: {error}") from None
+        if unknown := sorted(set(own) - set(_KINDS)):
+            raise SpecificationError(f"{more}: [{unknown[0]}.…] is none of {', '.join(_KINDS)}")
+        merged = {kind: {**raw.get(kind, {}), **own.get(kind, {})} for kind in _KINDS}
+        where = more or FILE
+        return cls(
+            {
+                kind: {name: _ranges(where, kind, name, sections) for name in sections}
+                for kind, sections in merged.items()
+            }
         )
-    of_rule = search_space("rule", spec.rule_name) or {}
-    if k == 0:
-        defaults = {name: getattr(spec.settings, name) for name in of_model}
-        defaults |= {name: getattr(spec.rule, name) for name in of_rule}
-        return json.loads(json.dumps(defaults))  # tuples become lists, as in the files that record them
-    return {name: _drawn(name, k, one, alike) for name, one in {**of_model, **of_rule}.items()}
+
+    def of(self, kind: Kind, name: str) -> Mapping[str, Range] | None:
+        """Return setting -> range of a reward model, a rule or an agent; None where there is no section for it."""
+        return self.sections[kind].get(name)
+
+    def configuration(self, name: str, k: int, *, alike: bool = True) -> dict[str, Any]:
+        """Return configuration k of an agent: a value, plain JSON, of every setting that is searched.
+
+        Args:
+            name: of the agent.
+            k: 0 for its defaults, or which draw, from 1.
+            alike: whether prompts and candidates have equally many features; where not, their product, which
+                ``features="interaction"`` shows, does not exist and is not tried.
+
+        Raises:
+            SpecificationError: if there is no such agent, no section for it, or one of a setting that it does not have.
+        """
+        spec, space = composition(name), self._of_agent(name)
+        if k:
+            return {setting: _drawn(setting, k, one, alike) for setting, one in space.items()}
+        if spec is None:
+            return {}
+        defaults = {each.name: getattr(part, each.name) for part in (spec.settings, spec.rule) for each in fields(part)}  # type: ignore[arg-type]
+        if unknown := sorted(set(space) - set(defaults)):
+            raise SpecificationError(
+                f"agent {name!r} has no setting {', '.join(unknown)}, of which the search space has a range"
+            )
+        return json.loads(json.dumps({setting: defaults[setting] for setting in space}))  # tuples become lists
+
+    def _of_agent(self, name: str) -> Mapping[str, Range]:
+        parts = parts_of(name)
+        if parts is None:
+            return self._section("agent", name, name)
+        rule, model = parts
+        # A rule that comes along has a section if it has settings, which a test sees to; of one's own nothing is known.
+        of_rule = self._section("rule", rule, name) if ":" in rule.removeprefix("sb3:") else self.of("rule", rule)
+        return {**self._section("reward_model", model, name), **(of_rule or {})}
+
+    def _section(self, kind: Kind, part: str, agent: str) -> Mapping[str, Range]:
+        space = self.of(kind, part)
+        if space is None:
+            raise SpecificationError(
+                f"agent {agent!r} cannot be tuned: there is no search space for {part!r}; give one as --space FILE.toml with a "
+                f'section [{kind}."{part}"], written like {FILE.name} and empty if nothing is to be searched'
+            )
+        return space
+
+
+def _ranges(where: Path, kind: str, name: str, sections: Mapping[str, Any]) -> dict[str, Range]:
+    """Return the ranges of one section, those of the section that it is like among them."""
+    said = f'{where}, section [{kind}."{name}"]'
+    ranges: dict[str, Range] = {}
+    section, seen = sections[name], [name]
+    while True:
+        if not isinstance(section, Mapping):
+            raise SpecificationError(f"{said} is {section!r}; it must be a table of settings")
+        ranges = {**{key: _range(said, key, one) for key, one in section.items() if key != "like"}, **ranges}
+        other = section.get("like")
+        if other is None:
+            return ranges
+        if other not in sections or other in seen:
+            raise SpecificationError(f"{said}: like is {other!r}; it must be another section of [{kind}]")
+        section, seen = sections[other], [*seen, other]
+
+
+def _range(said: str, setting: str, one: object) -> Range:
+    """Return a range of a setting."""
+    match one:
+        case {"choices": [_, *_] as values}:
+            return Range("choices", tuple(values))
+        case {"log": [float() | int() as low, float() | int() as high]} if 0 < low < high:
+            return Range("log", (low, high))
+        case {"uniform": [float() | int() as low, float() | int() as high]} if low < high:
+            return Range("uniform", (low, high))
+    raise SpecificationError(
+        f"{said}: {setting} is {one!r}; it must be {{ log = [low, high] }} above 0, {{ uniform = [low, high] }} or "
+        "{ choices = [a, b] }"
+    )
 
 
 def _drawn(name: str, k: int, within: Range, alike: bool) -> Any:
     if not alike and within.scale == "choices":
         within = Range("choices", tuple(value for value in within.values if value != "interaction"))
     return within.at(derived_seed("configuration", name, k) / 2**63)
-
-
-@cache
-def _sections() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    return tomllib.loads(FILE.read_text())

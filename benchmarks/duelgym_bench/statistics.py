@@ -15,6 +15,8 @@ from jaxtyping import Float64, Int64
 LEVEL = 0.95
 ENDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 AREA_START = 32
+LEAST_SEEDS = 5
+"""With fewer, a resample that leaves out three is of one seed, from which a comparison of runs with runs is all or nothing."""
 N_RESAMPLES = 2000
 
 
@@ -199,6 +201,12 @@ class Interval:
         """Return the same of one number that may be infinite, i.e. beyond what was observed, in any row."""
         low, high = (order_statistic(samples[1:], end) for end in ENDS)
         return cls(np.asarray(samples[0]), np.asarray(low), np.asarray(high))
+
+    @classmethod
+    def of_runs(cls, samples: Float64[np.ndarray, " draws"], n_seeds: int) -> Interval:
+        """Return the same of a comparison of runs with runs; without ends (NaN) where there are too few seeds for any."""
+        found = cls.of(samples)
+        return found if n_seeds >= LEAST_SEEDS else cls(found.value, np.asarray(np.nan), np.asarray(np.nan))
 
     def __getitem__(self, index: int) -> Interval:
         return Interval(self.value[index], self.low[index], self.high[index])

@@ -87,7 +87,7 @@ def _together(summaries: Mapping[str, Summary], baseline: str) -> Table:
             improvement(np.broadcast_to(own, part.shape), np.broadcast_to(base, part.shape), part)
             for own, base, part in zip(of, areas[baseline], parts, strict=True)
         ]
-        return Interval.of(np.mean(each, axis=0))
+        return Interval.of_runs(np.mean(each, axis=0), min(sizes))
 
     found = {name: (middle(of), better(of) if baseline in areas else None) for name, of in areas.items()}
     return Table(

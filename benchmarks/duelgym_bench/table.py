@@ -49,8 +49,10 @@ def decimals(value: float, *, signed: bool = False) -> str:
 
 
 def with_interval(interval: Interval, *, signed: bool = False) -> str:
-    """Format an estimate and its interval: ``.653 [.641 .665]``."""
+    """Format an estimate and its interval: ``.653 [.641 .665]``; ``.653`` where it has none."""
     value = decimals(float(interval.value), signed=signed)
+    if math.isnan(interval.low):
+        return value
     return f"{value} [{decimals(float(interval.low))} {decimals(float(interval.high))}]"
 
 

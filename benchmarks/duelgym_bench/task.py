@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import resource
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,10 @@ from duelgym.errors import DuelgymError, SpecificationError
 from duelgym.generators import Questions
 from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, QueryWriter, header_of, read_queries
+from duelgym.saving import state_bytes
+from duelgym_agents.registry import own_modules
 from duelgym_bench.common import CommonLearner, write_common_curve
-from duelgym_bench.files import write_atomically
+from duelgym_bench.files import sha256_of, write_atomically
 from duelgym_bench.isolation.process import IsolationError
 from duelgym_bench.plan import Plan, Task, derived_seed, make_agent
 from duelgym_bench.run_directory import RunDirectory, recommendation_header, recommendation_line
@@ -117,6 +120,7 @@ class _Run:
         self.duels = self._held_out_duels()
         self.recommendations.write(recommendation_header(self.held_out.prompt_ids.tolist()))
         self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.code = _code_of(task)
 
     def run(self) -> None:
         checkpoints = self.plan.checkpoints()
@@ -189,6 +193,7 @@ class _Run:
                     "seconds": {part: round(value, 4) for part, value in self.seconds.items()},
                     "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                     "counters": counters,
+                    **({"code": self.code} if self.code else {}),
                     **reported,
                 },
                 default=float,  # numpy's numbers
@@ -214,11 +219,8 @@ class _Run:
     def _save(self, t: int) -> None:
         if not hasattr(self.agent, "state_dict"):
             return
-        from safetensors.numpy import save
-
         with self._blamed("state_dict()"):
-            arrays = {name: np.asarray(array, order="C") for name, array in self.agent.state_dict().items()}
-            state = save(arrays, metadata={"t": str(t)})
+            state = state_bytes(self.agent.state_dict(), {"t": str(t)})
         write_atomically(self.directory.state, state)
 
     def _resume(self, checkpoints: tuple[int, ...]) -> int:
@@ -281,6 +283,12 @@ class _Run:
 
     def _who(self) -> str:
         return self.task.described
+
+
+def _code_of(task: Task) -> dict[str, str]:
+    """Return module -> sha256 of the files of one's own that the agent's name imports, as far as this process did."""
+    paths = {name: getattr(sys.modules.get(name), "__file__", None) for name in own_modules(task.factory)}
+    return {name: sha256_of(Path(path)) for name, path in paths.items() if path and Path(path).is_file()}
 
 
 def _place(error: BaseException) -> str:

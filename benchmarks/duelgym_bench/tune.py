@@ -32,13 +32,12 @@ from jaxtyping import Float64
 from duelgym.checks import whole_number
 from duelgym.errors import LogError, SpecificationError
 from duelgym.generators import GaussianFeatures, PoolReplay
-from duelgym_agents.registry import composition
 from duelgym_bench.assessment import Assessment
 from duelgym_bench.executor import run_tasks
 from duelgym_bench.plan import Plan, Task, check_plan, tuning_arguments
 from duelgym_bench.plan_directory import PLAN, load_plan
 from duelgym_bench.run_directory import RunDirectory
-from duelgym_bench.search_space import configuration
+from duelgym_bench.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -74,13 +73,14 @@ class TunedAgent:
         return int(np.argmax([one.score for one in self.tried]))
 
 
-def tuning_plan(asked: Plan, configurations: int, out: Path) -> Plan:
+def tuning_plan(asked: Plan, configurations: int, out: Path, *, space: SearchSpace | None = None) -> Plan:
     """Return the plan of the runs that tune some agents, together with any that are tuned in the same directory already.
 
     Args:
         asked: the agents, environment, seeds and budget.
         configurations: K, how many each agent gets; those before have as many, if that is more.
         out: directory of the runs.
+        space: what is searched; None: what comes along.
 
     Raises:
         SpecificationError: if there is nothing that can be tuned, or not fairly.
@@ -101,12 +101,10 @@ def tuning_plan(asked: Plan, configurations: int, out: Path) -> Plan:
             f"{asked.env} keeps no prompts for tuning; make a pool of it with 'duelgym pool record', and tune on that"
         )
     alike = generator.prompt_dim == generator.candidate_dim
-    settings: dict[str, dict[str, Any]] = {}
-    for name in names:
-        spec = composition(name)
-        if spec is None:
-            raise SpecificationError(f"agent {name!r} has no search space; those of the registry can be tuned")
-        settings |= {f"{name}#{k}": configuration(spec, k, alike=alike) for k in range(configurations)}
+    space = space or SearchSpace.read()
+    settings = {
+        f"{name}#{k}": space.configuration(name, k, alike=alike) for name in names for k in range(configurations)
+    }
     plan = replace(plan, agents=tuple(settings), settings=settings)
     check_plan(plan)
     return plan

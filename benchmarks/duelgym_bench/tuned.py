@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from duelgym.errors import SpecificationError
 from duelgym_agents.registry import composition
 from duelgym_bench.files import write_atomically
-from duelgym_bench.plan import Plan
+from duelgym_bench.plan import Plan, Task
 from duelgym_bench.scores import versions
 from duelgym_bench.table import MISSING, WIDTH, Table, as_text, decimals, printable
 from duelgym_bench.tune import Tried, TunedAgent
@@ -33,11 +33,13 @@ class Settings:
         path: of the file.
         agents: agent -> settings that replace its defaults.
         problem: what they were chosen on, as :func:`problem_of` has it; None where the file does not say.
+        by_hand: the agents of which the file does not hold what tuning tried.
     """
 
     path: Path
     agents: Mapping[str, Mapping[str, Any]]
     problem: object
+    by_hand: tuple[str, ...]
 
     def of(self, agents: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return the settings of those of the agents that the file has settings of.
@@ -56,7 +58,10 @@ class Settings:
         """Return what a reader of the runs should know, a line each: agents left untuned, another environment."""
         untuned = [agent for agent in plan.agents if "@" not in agent and agent not in self.agents]
         notes = [f"{self.path} has no settings for {', '.join(untuned)}: untuned"] if untuned else []
-        if self.problem != problem_of(plan):
+        by_hand = [agent for agent in plan.agents if agent in self.by_hand]
+        if by_hand:
+            notes.append(f"{self.path} does not say how it chose the settings of {', '.join(by_hand)}: set by hand")
+        if self.problem is not None and self.problem != problem_of(plan):
             notes.append(f"{self.path} was not made on this environment")
         return notes
 
@@ -104,10 +109,12 @@ def read_settings(path: Path) -> Settings:
         ) from None
     for name in agents:
         try:
-            composition(name)
+            if ":" not in name:  # what is one's own is imported where it runs
+                composition(Task(name, 0).factory)
         except SpecificationError as error:
             raise SpecificationError(f"{path}: {error}") from None
-    return Settings(path, agents, content.get("specification"))
+    by_hand = tuple(name for name in agents if "tried" not in content["agents"][name])
+    return Settings(path, agents, content.get("specification"), by_hand)
 
 
 def tuned_text(plan: Plan, agents: Sequence[TunedAgent]) -> str:

@@ -18,6 +18,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="a queries.jsonl.gz")
     parser.add_argument("--pool", type=Path, metavar="DIR", help="the pool of the run, where it was made on one")
+    parser.add_argument(
+        "--simulator",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="a simulator of your own that the log names and that may be imported; may be given several times",
+    )
     parser.set_defaults(run=run_replay)
 
 
@@ -25,7 +32,7 @@ def run_replay(arguments: argparse.Namespace) -> None:
     """Replay a log and say how far it goes."""
     from duelgym.rounds.replay import replay
 
-    report = replay(arguments.log, pool=arguments.pool)
+    report = replay(arguments.log, pool=arguments.pool, own=arguments.simulator)
     if report.torn:
         print(f"warning: {report.torn}", file=sys.stderr)
     budget = "the whole budget" if report.complete else "not the whole budget"

@@ -110,7 +110,7 @@ class MemberLog:
             if self._known[self._position] != text:
                 raise LogError(
                     f"{self.path}: repeating the run gives another member {self._position} than the log holds; the agent "
-                    "is not deterministic, or its code or settings changed: start in a new directory"
+                    "is not deterministic, its state_dict leaves something out, or its code or settings changed: start in a new directory"
                 )
         else:
             member = gzip.compress(text.encode(), compresslevel=6, mtime=0)

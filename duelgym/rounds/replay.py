@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from duelgym.envs.session import DuelSession, checked_pairs
 from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics.judged import Judged
 from duelgym.rounds.queries import QueryLog, read_queries
+from duelgym.simulators import own_simulators
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,24 @@ class ReplayReport:
     torn: str | None
 
 
-def problem_of(header: Mapping[str, Any], pool: Path | None) -> Problem:
+def problem_of(header: Mapping[str, Any], pool: Path | None, own: Collection[str] = ()) -> Problem:
     """Build the problem that a log's header names.
 
     Args:
         header: first line of a query log.
         pool: where the recorded candidates are on this machine; needed if the header names a pool other than the embedded one.
+        own: simulators of one's own, ``package.module:CLASS``, that may be imported: a log is data, and may be a stranger's.
 
     Raises:
-        LogError: if the pool is not given, or is another than the log's.
+        LogError: if the pool is not given, or is another than the log's; if a simulator is not to be imported.
     """
     arguments = dict(header["specification"])
+    for simulator in own_simulators(arguments.get("simulator")):
+        if simulator not in own:
+            raise LogError(
+                f"the log was made with the simulator {simulator!r}, which is no part of duelgym; if it is your own, or you "
+                f"trust it, add --simulator {simulator}"
+            )
     name = arguments.pop("problem", None)
     recorded = arguments.pop("pool", None)
     if recorded is not None and name != EMBEDDED_PROBLEM:
@@ -108,12 +116,15 @@ def begin(header: Mapping[str, Any], problem: Problem) -> DuelSession:
     return DuelSession.seeded(problem, budget=int(header["budget"]), seed=int(header["seed"]))
 
 
-def replay(path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None = None) -> ReplayReport:
+def replay(
+    path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None = None, own: Collection[str] = ()
+) -> ReplayReport:
     """Rebuild the environment of a log and reproduce every context and preference bit for bit.
 
     Args:
         path: the log.
         pool: where the recorded candidates are on this machine; needed if the log names a pool other than the embedded one.
+        own: simulators of one's own, ``package.module:CLASS``, that may be imported if the log names them.
 
     Raises:
         LogError: naming the first line that is not reproduced.
@@ -123,7 +134,7 @@ def replay(path: str | os.PathLike[str], *, pool: str | os.PathLike[str] | None 
     log = read_queries(path)
     _check_header(log, path)
     try:
-        problem = problem_of(log.header, None if pool is None else Path(pool))
+        problem = problem_of(log.header, None if pool is None else Path(pool), own)
     except SpecificationError as error:
         raise LogError(f"{path}, line 1: the environment cannot be rebuilt: {error}") from None
     for _ in replayed(log, problem, begin(log.header, problem), str(path)):

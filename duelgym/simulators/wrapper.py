@@ -15,7 +15,9 @@ from duelgym.simulators.scorers import Scorer
 
 @dataclass(frozen=True)
 class Wrapper:
-    """Answers as the inner simulator does; a subclass changes what it is about.
+    """Answers as the inner simulator does; a subclass, a frozen dataclass too, changes what it is about.
+
+    Specifications call a subclass by its ``name``, which is ``module:CLASS`` unless it says otherwise.
 
     Args:
         inner: the simulator whose answers are changed.
@@ -27,6 +29,10 @@ class Wrapper:
     inner: PreferenceSimulator
     name: ClassVar[str]
     over_utilities: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = f"{cls.__module__}:{cls.__qualname__}"
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, PreferenceSimulator):

@@ -12,11 +12,11 @@ from made_up_duels import ON_EMBEDDINGS
 
 from duelgym.errors import SpecificationError
 from duelgym_agents.catalogue import RULES
-from duelgym_agents.registry import AGENTS, agent_factory, make_agent
+from duelgym_agents.registry import AGENTS, agent_factory, composition, make_agent, own_modules, parts_of
 
 
 def test_named_agents_are_what_the_papers_pair_and_ablations_say_so():
-    table = {name: (spec.reward_model, spec.rule_name, spec.as_published) for name, spec in AGENTS.items()}
+    table = {name: (spec.reward_model, spec.rule.name, spec.as_published) for name, spec in AGENTS.items()}
     families = {name: [each for each in table if each.startswith(name)] for name in ("sea", "activeuf")}
     of_families = {*families["sea"], *families["activeuf"]}
     assert {name: repr(AGENTS[name].rule) for name in of_families} == {
@@ -139,3 +139,67 @@ def test_bad_custom_factories_are_one_line_errors(custom_module, attribute, mess
 def test_a_module_that_does_not_exist_is_a_one_line_error(custom_module):
     with pytest.raises(SpecificationError, match="cannot be imported: ModuleNotFoundError"):
         make("no_such_module_of_agents:factory")
+
+
+def test_a_rule_and_a_reward_model_of_ones_own_stand_on_either_side():
+    for name, like in (
+        ("infomax+own_parts:LINEAR", {"prior_scale": 0.5}),
+        ("own_parts:BestAndNext+bayesian_linear", {}),
+        ("own_parts:BestAndNext+own_parts:LINEAR", {"prior_scale": 0.5}),
+    ):
+        rule, model = name.split("+")
+        assert parts_of(name) == (rule, model)
+        spec = composition(name)
+        assert (spec.name, spec.reward_model, spec.as_published) == (name, model, False)
+        agents = make(name, seed=3), make_agent(rule, model, **dimensions(), seed=3)
+        if rule == "infomax":
+            agents = (*agents, make("infomax+bayesian_linear", seed=3, **like))
+        asked = [agent.select_pairs(contexts_of(np.random.default_rng(0))) for agent in agents]
+        assert all((pairs == asked[0]).all() for pairs in asked)
+
+
+def test_settings_reach_parts_of_ones_own():
+    contexts = contexts_of(np.random.default_rng(0))
+    agent = make("own_parts:BestAndNext+own_parts:LINEAR", ahead=2, prior_scale=2.0)
+    assert agent._model.settings.prior_scale == 2.0
+    pairs = agent.select_pairs(contexts)
+    assert ((pairs[:, 1] - pairs[:, 0]) % contexts.candidates.shape[1] == 2).all()
+    with pytest.raises(SpecificationError, match="has no setting behind; it has: ahead, "):
+        make("own_parts:BestAndNext+own_parts:LINEAR", behind=2)
+
+
+def test_a_name_says_what_it_is_made_of_without_importing_anything():
+    assert parts_of("double_thompson+absent:MODEL") == ("double_thompson", "absent:MODEL")
+    assert parts_of("absent:factory") is None and parts_of("sb3:a+b.zip") == ("sb3:a+b.zip", "belief")
+    assert parts_of("ee2024-infomax") == ("infomax", "ensemble")
+    assert own_modules("lab.rules:A+lab.models:B") == ("lab.rules", "lab.models") and own_modules("lab:f") == ("lab",)
+    assert own_modules("sb3:PATH") == own_modules("ee2024-infomax") == own_modules("infomax+epinet") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("own_parts:NeedsArguments+point", "cannot be made without arguments: TypeError"),
+        ("own_parts:LINEAR+point", "is a RewardModelKind; it must be a frozen dataclass with name, reads and __call__"),
+        ("passive+own_parts:BestAndNext", "is a type; it must be a RewardModelKind"),
+        ("passive+own_parts:BARE", "settings: a frozen dataclass"),
+        ("own_parts:Absent+point", "exploration rule 'own_parts:Absent' cannot be imported: AttributeError"),
+        ("passive+absent_module:MODEL", "reward model 'absent_module:MODEL' cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_what_is_no_rule_or_reward_model_is_refused_in_one_line(name, words):
+    with pytest.raises(SpecificationError) as caught:
+        make(name)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_answers_of_the_wrong_shape_are_refused_with_the_right_one():
+    contexts = contexts_of(np.random.default_rng(0))
+    with pytest.raises(
+        SpecificationError, match=r"rule 'passive' must return a Selection with pairs of shape \(5, 2\)"
+    ):
+        make("own_parts:ThreeAtOnce+point").select_pairs(contexts)
+    with pytest.raises(
+        SpecificationError, match=r"Flat gives utilities of shape \(1, 5\); rules read .*: \(1, 5, \d+\)"
+    ):
+        make("greedy+own_parts:FLAT").select_pairs(contexts)

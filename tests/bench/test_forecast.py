@@ -49,14 +49,14 @@ def test_finished_runs_say_how_long_the_others_take(tmp_path, monkeypatch):
     timed(tmp_path, infomax, 0, seconds=20, t=800, common=-500)  # as copied files can be
     timed(tmp_path, infomax, 1, seconds=3, t=600, done=False)
     found = forecast.forecast(plan_of(), tmp_path, jobs=2)
-    assert found == Forecast(3, 1, 3, pytest.approx(19.0), (passive, infomax), (), ())
+    assert found == Forecast(3, 1, 3, pytest.approx(19.0), (passive, infomax), (), (), ())
     assert forecast_text(plan_of(), tmp_path, found, jobs=2).splitlines() == [
         "plan: 3 agents x 2 seeds x 800 queries on SyntheticDuel-v0: 3 runs to go (1 of them begun), 3 finished, in "
         f"{tmp_path}",
         "time: about 19 s, 2 at a time (2 agents by finished runs)",
     ]
     fewer = plan_of(agents=(*AGENTS, "greedy+bayesian_linear"), queries=80)  # 20 batches of the new one
-    assert forecast.forecast(fewer, tmp_path, jobs=2).untold == ("greedy+bayesian_linear",)
+    assert forecast.forecast(fewer, tmp_path, jobs=2).short == ("greedy+bayesian_linear",)
     more = plan_of(agents=(*AGENTS, "greedy+bayesian_linear"))
     assert forecast.forecast(more, tmp_path, jobs=6).seconds == 100.0
 

@@ -1,5 +1,7 @@
 """Runs that are killed and go on: in the end nobody could tell."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +13,9 @@ import pytest
 from small_runs import LEARNER, RESUMABLE, arguments, directory, logs, run
 
 from duelgym.rounds import read_members, read_queries
+from duelgym_bench.plan import Task
+from duelgym_bench.plan_directory import load_plan
+from duelgym_bench.scores import score_run
 
 
 @pytest.fixture
@@ -70,6 +75,11 @@ def _wait(condition, seconds=240):
 def test_an_agent_of_the_registry_goes_on_from_its_state(home, tmp_path, kills):
     agent = "my_agents:Thompson"
     run(home, agent, tmp_path / "whole")
+    mine = hashlib.sha256((home / "my_agents.py").read_bytes()).hexdigest()
+    lines = directory(tmp_path / "whole", agent).timings.read_text().splitlines()
+    assert [json.loads(line)["code"] for line in lines] == [{"my_agents": mine}] * len(lines)
+    scored = score_run(load_plan(tmp_path / "whole"), tmp_path / "whole", Task(agent, 0))
+    assert scored.code == {f"my_agents {mine[:16]}"}
     kills.write_text("select12")
     assert run(home, agent, tmp_path / "killed", check=False).returncode == 1
     assert directory(tmp_path / "killed", agent).state.exists()

@@ -58,6 +58,7 @@ def test_bad_arguments_are_refused_in_one_line(home, tmp_path, change, words):
         ("Failing", "observe() raised ZeroDivisionError: at the third batch (my_agents.py:"),
         ("Uneven", "recommend() raised ValueError"),
         ("Leaving", "observe() raised SystemExit: 0"),
+        ("Wordy", "state_dict() refused: state_dict() holds 'notes' of type <U3; arrays of bool, int8"),
     ],
 )
 def test_an_agent_that_fails_is_named_and_the_others_finish(home, tmp_path, agent, words):

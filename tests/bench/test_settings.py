@@ -11,9 +11,10 @@ from small_tuning import AGENTS_TUNED, PROBLEM, arguments, plan_of, run_here
 
 from duelgym.errors import SpecificationError
 from duelgym_agents import registry
+from duelgym_agents.reward_models import LinearSettings
 from duelgym_bench import cli, common, executor
 from duelgym_bench.common import CommonLearner
-from duelgym_bench.plan import Task, make_agent
+from duelgym_bench.plan import Task, check_plan, make_agent
 from duelgym_bench.plan_directory import load_plan, save_plan
 from duelgym_bench.run_directory import RunDirectory, read_recommendations
 from duelgym_bench.scores import score
@@ -38,9 +39,9 @@ def test_run_takes_the_settings_into_its_plan_and_its_agents_behave_accordingly(
     out = tmp_path / "out"
     more = ["--settings", file, "--no-check", "--seeds", 1]
     assert cli.main(arguments("run", agent, out, *more)) == 0
-    assert "was not made on this environment" in capsys.readouterr().err
+    assert f"does not say how it chose the settings of {agent}: set by hand" in capsys.readouterr().err
     plan = load_plan(out)
-    assert plan.settings == {agent: settings}
+    assert plan.settings == {agent: settings} and plan.by_hand == (agent,)
     assert plan.problem_kwargs(0) == PROBLEM and not plan.tuning
 
     untuned = dataclasses.replace(plan, settings={}, tuning=True)  # without the common learner
@@ -62,7 +63,7 @@ def test_run_takes_the_settings_into_its_plan_and_its_agents_behave_accordingly(
     assert "0.5" in capsys.readouterr().err
     assert load_plan(out) == plan
     results = score(out)
-    assert results.tuned == (agent,) and results.tuned_mark == "tuned"
+    assert (results.tuned, results.by_hand, results.tuned_mark) == ((), (agent,), "set by hand")
     assert results.specification["settings"] == {agent: settings}
 
 
@@ -87,6 +88,36 @@ def test_a_replica_added_later_keeps_the_settings_of_what_is_there(tmp_path):
     save_plan(there, tmp_path)
     added = plan_of(agents=("ee2024-infomax", "ee2024-passive@1"))
     assert save_plan(added, tmp_path).settings == there.settings
+
+
+@pytest.mark.usefixtures("quick_references")
+def test_several_settings_of_one_agent_run_side_by_side_under_their_labels(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(executor, "run_tasks", run_here)
+    monkeypatch.setattr(common, "tune_common_learner", lambda plan, out: CommonLearner("interaction", 1.0, ""))
+    agents = ("passive+bayesian_linear#sure", "passive+bayesian_linear#open", "passive+bayesian_linear")
+    scales = dict(zip(agents, (0.3, 3.0), strict=False))
+    file = _settings_file(tmp_path / "two.json", {name: {"prior_scale": scale} for name, scale in scales.items()})
+    out = tmp_path / "out"
+    more = ["--settings", file, "--seeds", 1]
+    assert cli.main(arguments("run", ",".join(agents), out, *more)) == 0
+    plan = load_plan(out)
+    assert (
+        plan.agents == (*agents, f"{agents[0]}@1") and plan.by_hand == agents[:2]
+    )  # the first of them is the baseline
+    made = {name: make_agent(plan, Task(name, 0), plan.problem(0))._model.settings.prior_scale for name in plan.agents}
+    assert list(made.values()) == [0.3, 3.0, LinearSettings().prior_scale, 0.3]
+    results = score(out)
+    assert results.baseline == agents[0] and {run.rule for run in results.runs} == {"passive"}
+    assert [results.settings_of(name) for name in agents] == ["set by hand", "set by hand", "untuned"]
+    assert results.tuned_mark == "partly set by hand"
+    capsys.readouterr()
+    assert cli.main(arguments("run", "passive+point#mine", tmp_path / "other", "--no-check")) == 1
+    assert "behind '#' stands the label of one of several settings" in capsys.readouterr().err
+
+
+def test_agents_whose_runs_would_lie_in_one_directory_are_refused():
+    with pytest.raises(SpecificationError, match="would lie in one directory; rename one"):
+        check_plan(plan_of(agents=("own_parts:LINEAR+point", "own_parts+LINEAR:point")))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from simulated_results import AGENTS, CHECKPOINTS, simulated
 
 from duelgym_bench.curves_summary import summarise, table_columns
 from duelgym_bench.page import page
+from duelgym_bench.plots import caption
 from duelgym_bench.ratio import Ratio
-from duelgym_bench.report import markdown_tables, table_text
+from duelgym_bench.report import as_json, markdown_tables, table_text
 from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import Results
 from duelgym_bench.statistics import Interval, area_weights
@@ -74,6 +76,42 @@ def test_tables_mark_every_agent_as_tuned_or_not():
     assert markdown_tables(some, summary).startswith("Partly tuned. ")
     assert '<span class="mark">partly tuned</span>' in page(some, summary, [win], [])
     assert dataclasses.replace(results, tuned=tuple(AGENTS)).tuned_mark == "tuned"
+    for by_hand, mark in ((tuple(AGENTS), "set by hand"), (("thompson",), "partly set by hand")):
+        set_by_hand = dataclasses.replace(results, by_hand=by_hand)
+        assert set_by_hand.tuned_mark == mark
+        marked = tables(set_by_hand, summary)[0]
+        assert "set by hand" in {row[marked.header.index("settings")] for row in marked.rows}
+        assert f'<span class="mark">{mark}</span>' in page(set_by_hand, summary, [win], [])
+
+
+def test_code_that_changed_while_runs_were_made_is_told_below_every_picture():
+    results = simulated()
+    first, *others = results.runs
+    kept = [dataclasses.replace(run, code=frozenset({"mine 12"})) for run in others if run.agent == first.agent]
+    for version, told in (("12", False), ("34", True)):
+        runs = (dataclasses.replace(first, code=frozenset({f"mine {version}", "lab 56"})), *kept)
+        runs = (*runs, *(run for run in others if run.agent != first.agent))
+        changed = dataclasses.replace(results, runs=runs)
+        says = caption(changed, summarise(changed, n_resamples=20))
+        assert (f"the code of {first.agent} changed" in says) == told
+        assert first.agent in changed.code and json.loads(as_json(changed, summarise(changed, n_resamples=20)))["code"]
+
+
+def test_few_seeds_give_a_comparison_of_runs_no_interval():
+    """With four seeds a resample is of one, which is all or nothing; the estimate is of all pairs of runs."""
+    for n_seeds, ends in ((4, False), (5, True)):
+        results = simulated(n_seeds)
+        fewer = summarise(results, n_resamples=200)
+        shares = {each.agent: each.improvement for each in fewer.differences}
+        assert fewer.n_seeds == n_seeds
+        assert all(bool(np.isfinite(share.low) and np.isfinite(share.high)) == ends for share in shares.values())
+        assert all(-1e-9 <= share.value <= 1 + 1e-9 for share in shares.values())
+        shown = {table.title: table for table in tables(results, fewer)}
+        cells = [row[2] for row in shown["Areas of single runs"].rows if row[2]]
+        assert cells and all(("[" in cell) == ends for cell in cells)
+        assert ("5 seeds would give it an interval" in shown["Areas of single runs"].note) != ends
+        if "Passive against itself" in shown:
+            assert ("4 seeds decide nothing, 5 may" in shown["Passive against itself"].note) != ends
 
 
 def test_columns_of_tables():
@@ -126,7 +164,7 @@ def test_markdown_escapes_what_would_break_a_table():
 
 def test_experiments_together_by_hand():
     """Twice the same experiment says what it says alone; an agent that is not in both is left out."""
-    summary = summarise(simulated(), n_resamples=50)
+    summary = summarise(simulated(5), n_resamples=50)
     less = dataclasses.replace(summary, agents=summary.agents[:-1])
     tables_of = suite_tables({"a": summary, "b": less}, "passive", None)
     rows = {row[0]: row[1:] for row in next(t for t in tables_of if t.title == "All experiments together").rows}

@@ -270,7 +270,9 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(tmp_path, ca
 
 def test_an_agent_of_ones_own_has_no_search_space(tmp_path, monkeypatch):
     monkeypatch.setattr(tune, "check_plan", lambda plan: None)
-    with pytest.raises(SpecificationError, match="has no search space"):
+    with pytest.raises(
+        SpecificationError, match="there is no search space for .my_agents:learner.; give one as --space"
+    ):
         tuning_plan(plan_of(agents=("my_agents:learner",)), 2, tmp_path)
 
 

@@ -116,7 +116,11 @@ def test_what_cannot_be_played_is_refused(problem, pool_path):
         played(synthetic, [])
     with pytest.raises(SpecificationError, match="1 candidates are shown; a game needs 2 to 16"):
         played(problem_of(pool_path, n_candidates=1), [])
-    asked = dataclasses.replace(problem, simulator=BradleyTerry(1.0))
+    cold = BradleyTerry(1.0)
+    with pytest.raises(SpecificationError, match="so that its logs could not be replayed; replace both"):
+        dataclasses.replace(problem, simulator=cold)
+    both = {**problem.specification, "simulator": cold.specification()}
+    asked = dataclasses.replace(problem, simulator=cold, specification=both)
     object.__setattr__(asked.simulator, "has_judgement", False)
     with pytest.raises(SpecificationError, match="the bradley_terry simulator cannot score"):
         played(asked, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,15 @@ import duelgym.cli, duelgym.testing
 sys.exit(any(name in sys.modules for name in ("torch", "transformers", "tqdm", "safetensors", "matplotlib")))
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_reader_that_is_gone_is_no_error_to_tell(pool_path):
+    """As behind ``| head -1``: status 1 and silence, whether the output is flushed by the command or at the very end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = f"import sys; from duelgym.cli import main; sys.exit(main(['pool', 'info', {str(pool_path)!r}]))"
+    for unbuffered in ("", "1"):
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, env=environment)
+        assert (done.returncode, done.stderr) == (1, b"")
+    os.close(writing)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duelgym.cli import main
 from duelgym.errors import LogError, PoolError, SpecificationError
 from duelgym.rounds import MemberLog, RecordRounds, read_members, read_queries, replay
 
@@ -170,6 +171,19 @@ def test_whatever_was_changed_is_named_by_its_line(tmp_path, tamper, words):
     with pytest.raises(LogError) as caught:
         replay(path)
     assert words in str(caught.value)
+
+
+def test_a_simulator_of_ones_own_is_imported_only_by_leave(tmp_path):
+    layers = [{"name": "bradley_terry", "temperature": 1.0}, {"name": "own_parts:Tiring", "after": 3}]
+    path = _record(tmp_path, n_candidates=4, simulator=layers)
+    with pytest.raises(
+        LogError, match="made with the simulator 'own_parts:Tiring', .* add --simulator own_parts:Tiring"
+    ):
+        replay(path)
+    with pytest.raises(LogError, match="add --simulator own_parts:Tiring"):
+        replay(path, own=["own_parts:Certain"])
+    assert replay(path, own=["own_parts:Tiring"]).complete
+    assert main(["replay", str(path), "--simulator", "own_parts:Tiring"]) == 0
 
 
 def test_another_pool_is_refused_and_a_missing_one_asked_for(tmp_path, pool_path):

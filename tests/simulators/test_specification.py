@@ -7,9 +7,17 @@ import subprocess
 import sys
 
 import pytest
+from own_parts import Tiring
 
 from duelgym.errors import SpecificationError
-from duelgym.simulators import BradleyTerry, Flip, PositionBias, Scored, simulator_from_specification
+from duelgym.simulators import (
+    BradleyTerry,
+    Flip,
+    PositionBias,
+    Scored,
+    own_simulators,
+    simulator_from_specification,
+)
 
 BT = {"name": "bradley_terry", "temperature": 2.0}
 LAYERS = [
@@ -76,7 +84,7 @@ def test_utilities_come_from_a_scorer_or_from_elsewhere():
         ),
         ([{"name": "flip", "rate": 0.1}], "'flip' changes the answers of another simulator: put one of bradley_terry"),
         ([BT, BT], "'bradley_terry' answers by itself and can only be the first"),
-        ([BT, {"name": "flip"}], "simulator 'flip' was given []; it takes 'rate'"),
+        ([BT, {"name": "flip"}], "simulator 'flip' was given []; it takes 'rate' and lacks 'rate'"),
         ([BT, {"name": "flip", "rate": 0.1, "inner": BT}], "it takes 'rate'"),
         ([{"name": "deterministic", "temperature": 1.0}], "it takes nothing"),
         ([{"name": "rubrics", "weights": 1}], "it takes 'temperature'"),
@@ -87,6 +95,40 @@ def test_utilities_come_from_a_scorer_or_from_elsewhere():
     ids=str,
 )
 def test_what_is_wrong_is_said_in_one_line(specification, words):
+    with pytest.raises(SpecificationError) as caught:
+        simulator_from_specification(specification)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+OWN = {"name": "own_parts:Tiring", "after": 7}
+
+
+def test_a_simulator_of_ones_own_stands_in_any_place_and_is_logged_by_its_name():
+    simulator = simulator_from_specification([BT, LAYERS[0], OWN, LAYERS[1]])
+    assert simulator == PositionBias(Tiring(Flip(BradleyTerry(2.0), 0.1), 7), -0.5)
+    assert simulator.specification() == [BT, LAYERS[0], OWN, LAYERS[1]]
+    assert simulator_from_specification([BT, {"name": "own_parts:Tiring"}]).specification()[1] == {**OWN, "after": 100}
+    first = {"name": "own_parts:Certain", "temperature": 1.0}
+    assert simulator_from_specification([first, OWN]).specification() == [first, OWN]
+    assert own_simulators([BT, OWN, first]) == ["own_parts:Tiring", "own_parts:Certain"]
+    assert own_simulators("os:system") == own_simulators([3, {"name": 4}]) == []
+
+
+@pytest.mark.parametrize(
+    ("specification", "words"),
+    [
+        ([BT, {"name": "absent_module:Rater"}], "cannot be imported: ModuleNotFoundError"),
+        ([{"name": "os:system", "command": "true"}], "simulator 'os:system' must be a class that has probability"),
+        ([{"name": "collections:OrderedDict"}], "must be a class that has probability, judgement, specification"),
+        ([OWN], "lacks 'inner'"),
+        ([BT, {**OWN, "before": 3}], "it takes 'inner', 'after'"),
+        ([BT, {"name": "own_parts:Half"}], "lacks members of duelgym.simulators.PreferenceSimulator"),
+        ([BT, {"name": "own_parts:Forgetful", "after": 3}], "from which no equal one is built"),
+        ([BT, {"name": "own_parts:Tiring", "after": {3}}], "making simulator 'own_parts:Tiring' failed: TypeError"),
+    ],
+    ids=str,
+)
+def test_what_is_no_simulator_of_ones_own_is_said_in_one_line(specification, words):
     with pytest.raises(SpecificationError) as caught:
         simulator_from_specification(specification)
     assert words in str(caught.value) and "\n" not in str(caught.value)

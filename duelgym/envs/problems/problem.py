@@ -25,6 +25,9 @@ class Problem:
         simulator: answers duels and judges choices.
         specification: the resolved arguments, plain JSON, equal exactly for comparable runs.
         pool: the recorded candidates, where there are any.
+
+    Raises:
+        SpecificationError: if the specification names another simulator.
     """
 
     generator: QuestionSource
@@ -32,6 +35,14 @@ class Problem:
     simulator: PreferenceSimulator
     specification: Mapping[str, object]
     pool: CandidatePool | None = None
+
+    def __post_init__(self) -> None:
+        named = self.specification.get("simulator", self.simulator.specification())
+        if named != self.simulator.specification():
+            raise SpecificationError(
+                f"the problem's specification names the simulator {named}, and its simulator is "
+                f"{self.simulator.specification()}, so that its logs could not be replayed; replace both"
+            )
 
 
 def answering_simulator(

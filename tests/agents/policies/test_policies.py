@@ -267,7 +267,7 @@ def test_agents_keep_the_contract(files, name):
 
 def test_the_policy_is_a_rule_and_its_file_is_read_by_nobody_who_need_not():
     spec = composition("sb3:no/such.file")
-    assert (spec.rule_name, spec.reward_model, spec.as_published) == ("sb3:no/such.file", "belief", False)
+    assert (spec.rule.name, spec.reward_model, spec.as_published) == ("sb3:no/such.file", "belief", False)
 
 
 def test_settings_reach_the_policy(files):
