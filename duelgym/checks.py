@@ -94,11 +94,9 @@ def check_settings(
     taken = {name: part for name, part in inspect.signature(builder).parameters.items() if name not in supplied}
     needed = {name for name, part in taken.items() if part.default is inspect.Parameter.empty}
     if not needed <= set(settings) <= set(taken):
-        takes = ", ".join(repr(name) for name in (*taken, *also)) or "nothing"
-        lacks = ", ".join(repr(name) for name in taken if name in needed - set(settings))
-        raise SpecificationError(
-            f"{what} was given {sorted(settings)}; it takes {takes}" + (f" and lacks {lacks}" if lacks else "")
-        )
+        missing = needed - set(settings)
+        takes = ", ".join(repr(name) + " (missing)" * (name in missing) for name in (*taken, *also)) or "nothing"
+        raise SpecificationError(f"{what} was given {sorted(settings)}; it takes {takes}")
 
 
 def is_unicode(text: str) -> bool:

@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from duelgym.errors import DuelgymError, one_line, reader_gone
+from duelgym.errors import DuelgymError, one_line
+from duelgym.output import reader_gone
 from duelgym.play import commands as play_commands
 from duelgym.pools import commands as pool_commands
 from duelgym.rounds import commands as round_commands
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except (DuelgymError, OSError) as error:
         if isinstance(error, BrokenPipeError) and reader_gone():
             return REFUSED

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-
 
 class DuelgymError(ValueError):
     """Base of all errors that a user can cause and cure. Command lines print it as one line and exit with 1."""
@@ -52,16 +48,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return " ".join(str(error).split())
-
-
-def reader_gone() -> bool:
-    """Return whether nobody reads the standard output any more (``| head``); then what is still to be written is dropped."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), select.POLLOUT)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
-        return False
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-    return True
 
 
 def error_in_words(error: BaseException) -> str:

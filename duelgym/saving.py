@@ -17,12 +17,12 @@ _TYPES = (
 )
 
 
-def state_bytes(state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
+def state_bytes(state: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """Return what an agent's ``state_dict()`` gave as the bytes of a safetensors file.
 
     Args:
         state: arrays of numbers by name.
-        metadata: kept beside them.
+        metadata: kept beside them; something must be, since a file without arrays and metadata cannot be read.
 
     Raises:
         SpecificationError: naming an entry that is no array of numbers.
@@ -38,4 +38,4 @@ def state_bytes(state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | N
                 "np.frombuffer(text.encode(), np.uint8), is one way for all else)"
             )
         arrays[str(name)] = array
-    return save(arrays, metadata=dict(metadata or {}))
+    return save(arrays, metadata=dict(metadata))

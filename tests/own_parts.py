@@ -43,6 +43,19 @@ class Flat(BayesianLinear):
         return super().mean(contexts)[:, 0]
 
 
+@dataclass(frozen=True)
+class Clashing(BestAndNext):
+    """Has a setting of the linear model's name."""
+
+    prior_scale: float = 7.0
+
+
+@dataclass(frozen=True)
+class Uncallable:
+    name: ClassVar[str] = "uncallable"
+    reads: ClassVar[str] = "mean"
+
+
 LINEAR = RewardModelKind("linear", BayesianLinear, LinearSettings(prior_scale=0.5))
 FLAT = RewardModelKind("flat", Flat, LinearSettings())
 BARE = RewardModelKind("bare", BayesianLinear, object())
@@ -72,6 +85,34 @@ class Forgetful(Tiring):
 
     def specification(self):
         return [*self.inner.specification(), {"name": self.name}]
+
+
+@dataclass(frozen=True)
+class Listed(Tiring):
+    """JSON makes a list of its tuple, and numpy compares its array entry by entry."""
+
+    weights: tuple = (1.0, 2.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "array", np.array(self.weights))
+
+
+@dataclass(frozen=True)
+class Uncovering(Tiring):
+    """Leaves out of its specification what it stands around."""
+
+    def specification(self):
+        return super().specification()[1:]
+
+
+@dataclass(frozen=True)
+class Leaving(Tiring):
+    def __post_init__(self):
+        raise SystemExit(3)
+
+
+Alias = Tiring
 
 
 class Half:

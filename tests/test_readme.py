@@ -106,10 +106,14 @@ def test_what_one_adds_oneself_runs_as_printed_with_a_smaller_budget(tmp_path):
     assert [" ".join(command.split()[:2]) for command in _commands(page)] == [
         *("duelgym-bench run", "duelgym-bench report", "duelgym-bench run", "duelgym-bench tune"),
         *("duelgym-bench run", "duelgym-bench report", "duelgym-bench run"),
+        *("duelgym-bench report", "duelgym replay"),
     ]
     assert "both with reward model bayesian_linear" in shown[1]
     assert "passive+lab:DIAGONAL: prior_scale=" in shown[3]
     assert "both with reward model lab:DIAGONAL" in shown[5] and "(tuned)" in shown[5]
+    assert "64 queries reproduced, the whole budget" in shown[8]
+    refused = give(tmp_path, "duelgym-bench", "report", "runs/tiring")
+    assert refused.returncode == 1 and "add --simulator raters:Tiring" in refused.stderr
 
 
 def test_every_make_target_that_is_named_exists():

@@ -70,6 +70,19 @@ class Remembering:
             setattr(self, name, int(state[name]))
 
 
+class Stateless(Sampling):
+    """Says that it has nothing to save."""
+
+    def __init__(self, **arguments):
+        super().__init__(lambda n, contexts, rng: rng.random((n, len(contexts), 2)))
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
 class Uncopied(Remembering):
     def __deepcopy__(self, memo):
         raise TypeError("cannot copy a lock")
@@ -94,6 +107,25 @@ class Shared(Remembering):
         return np.full(len(contexts), len(self.lessons) % 5)
 
 
+class Teachable(Remembering):
+    """Knows each pair that it was ever told of, and so do its copies, though it asks the same ones."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.told = set()
+
+    def __deepcopy__(self, memo):
+        twin = Teachable(seed=self.seed, n_candidates=self.n)
+        twin.__dict__ |= self.__dict__
+        return twin
+
+    def observe(self, contexts, pairs, preferences):
+        self.told |= set(map(tuple, pairs.tolist()))
+
+    def recommend(self, contexts):
+        return np.full(len(contexts), len(self.told) % self.n)
+
+
 def made(kind, **more):
     return lambda **arguments: kind(**arguments, **more)
 
@@ -111,11 +143,13 @@ def made(kind, **more):
             "cannot be saved and loaded into a fresh agent.*'kept' of type",
         ),
         (Uncopied, r"copy.deepcopy\(\) of the agent failed, and runs assess copies: TypeError"),
+        (Teachable, r"recommend\(\) gave different answers to an agent and another of the same seed"),
         (Shared, r"recommend\(\) gave different answers to an agent and another of the same seed"),
     ],
-    ids=["no seed", "no count", "strings", "no copy", "a copy that is none"],
+    ids=["no seed", "no count", "strings", "no copy", "copies learn together", "a copy that is none"],
 )
 def test_agents_that_cannot_be_copied_or_restored_are_named(factory, words):
     check_agent(Remembering)
+    check_agent(Stateless)
     with pytest.raises(AssertionError, match=words):
         check_agent(factory)

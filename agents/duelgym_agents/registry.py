@@ -41,7 +41,7 @@ _OF_AGENT = ("pessimism",)
 def parts_of(name: str) -> tuple[str, str] | None:
     """Return the names of the rule and the reward model that an agent is composed of; None for ``package.module:factory``.
 
-    Nothing of one's own is imported: a report may be of somebody else's runs.
+    Nothing of one's own is imported, so that a report of somebody else's runs imports none of their agents.
 
     Raises:
         SpecificationError: if a name without ``+`` and ``:`` is no named agent's.
@@ -73,8 +73,10 @@ def composition(name: str) -> AgentSpec | None:
         SpecificationError: if there is no such agent, rule or reward model.
     """
     parts = parts_of(name)
-    if parts is None or name in AGENTS:
-        return AGENTS.get(name)
+    if parts is None:
+        return None
+    if name in AGENTS:
+        return AGENTS[name]
     rule_name, model_name = parts
     kind = reward_model_named(model_name)
     if name.startswith(_TRAINED):
@@ -148,7 +150,11 @@ def make_agent(
     except DuelgymError:
         raise
     except (Exception, SystemExit) as error:
-        raise SpecificationError(f"making agent {name!r} failed: {error_in_words(error)}") from error
+        alone = (
+            isinstance(error, TypeError) and ":" in name and "+" not in name
+        )  # as of a rule's class, called as a factory
+        hint = "; a rule or reward model of your own is one side of rule+reward_model" if alone else ""
+        raise SpecificationError(f"making agent {name!r} failed: {error_in_words(error)}{hint}") from error
     if not isinstance(agent, Agent):
         raise SpecificationError(
             f"agent {name!r} is a {type(agent).__name__}; it must have the methods select_pairs, observe and recommend"
@@ -171,6 +177,10 @@ def _compose(
     del batch_size, budget  # these agents take any of each
     of_model = {field.name for field in fields(spec.settings)}  # type: ignore[arg-type]
     of_rule = {field.name for field in fields(spec.rule)}  # type: ignore[arg-type]
+    if both := sorted(of_model & of_rule | (of_model | of_rule) & set(_OF_AGENT)):
+        raise SpecificationError(
+            f"agent {spec.name!r}: {', '.join(both)} would be a setting of two parts; rename it in yours"
+        )
     allowed = of_model | of_rule | set(_OF_AGENT)
     unknown = sorted(set(settings) - allowed)
     if unknown:
@@ -202,5 +212,7 @@ def imported_factory(kind: str, name: str) -> Callable[..., Any]:
     """
     factory = imported(kind, name)
     if not callable(factory):
-        raise SpecificationError(f"{kind} {name!r} is not a function; write package.module:factory")
+        raise SpecificationError(
+            f"{kind} {name!r} is a {type(factory).__name__}, no function; write package.module:factory"
+        )
     return factory

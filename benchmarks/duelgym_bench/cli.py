@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from duelgym.errors import DuelgymError, one_line, reader_gone
+from duelgym.errors import DuelgymError, one_line
+from duelgym.output import reader_gone
 from duelgym_bench import commands
 from duelgym_bench.commands import BATCH, QUERIES, RUN_SEEDS, TUNE_SEEDS
 from duelgym_bench.jobs import add_jobs, check_jobs
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_jobs(options)
         status = options.call(options, given)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return status
     except RefusedError as error:
         for failure in error.failures:
@@ -135,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--against", default="", metavar="A,B", help="agents to subtract from all others, beside the passive baseline"
     )
+    report.add_argument(
+        "--simulator",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="a simulator of your own that the runs were made with and that may be imported; may be given several times",
+    )
     report.set_defaults(call=commands.report)
     add_parsers(subparsers)
     return parser
@@ -144,12 +152,11 @@ def _add_plan(parser: argparse.ArgumentParser, *, seeds: int, alone: bool) -> No
     """Add what running and tuning have in common; ``alone``: environment and agents are not to come from a suite."""
     parser.add_argument("--env", required=alone, metavar="ID", help="registered environment, such as SyntheticDuel-v0")
     parser.add_argument("--env-kwargs", default="{}", metavar="JSON", help='its arguments, such as \'{"pool": "DIR"}\'')
-    or_policy = "" if alone else ", sb3:PATH"
     parser.add_argument(
         "--agents",
         required=alone,
         metavar="A,B",
-        help=f"names of the registry, rule+reward_model{or_policy}, or your own: package.module:factory, or package.module:NAME "
+        help="names of the registry, rule+reward_model, sb3:PATH, or your own: package.module:factory, or package.module:NAME "
         "on either side of the +"
         + ("" if alone else "; NAME@K: replica K, with a seed of its own; NAME#LABEL: see --settings"),
     )

@@ -70,7 +70,7 @@ class Plan:
         batch: queries between updates, B.
         command: the command lines that made the plan, one a line: the first, and those that widened or renamed it.
         title: the suite's or environment's name, printed in every figure.
-        settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry is untuned.
+        settings: agent -> settings that replace its defaults, plain JSON; an agent without an entry runs on these.
         by_hand: those agents of ``settings`` whose settings no tuning chose.
         tuning: whether these runs are for tuning: on seeds that reporting never uses, without the common learner.
         salt: secret from which all seeds are derived; empty: the public ones.
@@ -174,13 +174,7 @@ def check_plan(plan: Plan) -> None:
     twice = [agent for agent in plan.agents if plan.agents.count(agent) > 1]
     if twice:
         raise SpecificationError(f"agent {twice[0]!r} is named twice")
-    directories: dict[str, str] = {}
-    for agent in plan.agents:
-        other = directories.setdefault(Task(agent, 0).name, agent)
-        if other != agent:
-            raise SpecificationError(
-                f"the runs of agents {other!r} and {agent!r} would lie in one directory; rename one"
-            )
+    check_directories(plan.agents)
     reserved = {"budget", "num_envs", "reward", "text", "render_mode"} & set(plan.env_kwargs)
     if reserved:
         raise SpecificationError(f"{', '.join(sorted(reserved))} cannot be in --env-kwargs: the harness sets it")
@@ -198,6 +192,21 @@ def check_plan(plan: Plan) -> None:
             raise SpecificationError(
                 f"agent {agent!r} reads texts, and the responses of {plan.env} are points; use an environment with texts, such "
                 "as LLMDuel-v0"
+            )
+
+
+def check_directories(agents: Sequence[str]) -> None:
+    """Refuse two agents whose runs would lie in one directory, for which characters of their names are replaced.
+
+    Raises:
+        SpecificationError: naming them.
+    """
+    directories: dict[str, str] = {}
+    for agent in agents:
+        other = directories.setdefault(Task(agent, 0).name, agent)
+        if other != agent:
+            raise SpecificationError(
+                f"the runs of agents {other!r} and {agent!r} would lie in one directory; rename one"
             )
 
 

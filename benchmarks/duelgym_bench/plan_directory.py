@@ -11,7 +11,7 @@ from typing import Any
 from duelgym.errors import SpecificationError
 from duelgym_bench.files import write_atomically
 from duelgym_bench.locks import is_unused
-from duelgym_bench.plan import Plan, Task
+from duelgym_bench.plan import Plan, Task, check_directories
 
 PLAN = "plan.json"
 
@@ -46,8 +46,9 @@ def joined_plan(plan: Plan, out: Path) -> Plan:
                     f"{out} holds runs with {name} {getattr(there, name)!r}, not {getattr(plan, name)!r}; give a new --out"
                 )
         agents = there.agents + tuple(agent for agent in plan.agents if agent not in there.agents)
+        check_directories(agents)
         settings = _joined_settings(plan, there, out)
-        by_hand = tuple(dict.fromkeys((*there.by_hand, *(agent for agent in plan.by_hand if agent in settings))))
+        by_hand = (*there.by_hand, *(agent for agent in plan.by_hand if agent not in there.settings))
         plan = replace(plan, agents=agents, seeds=max(plan.seeds, there.seeds), settings=settings, by_hand=by_hand)
         if plan == replace(there, command=plan.command):
             return there

@@ -115,7 +115,7 @@ def _differences(results: Results, summary: Summary) -> list[Table]:
             f"Paired differences of win rate: agent minus {against}"
             + (f", both with reward model {model}" if model else ", whatever the reward model"),
             "Same seeds, same prompts. "
-            + ("What the rule does" if model else "Rule and reward model may differ together")
+            + ("What the rule does" if model else "Rule, reward model and settings may differ together")
             + (". " if results.tuned_mark == "untuned" else ", each agent with its own settings. ")
             + f"{len(summary.differences)} comparisons in all, intervals not corrected for their number.",
             ("agent", *_counts(summary), "area"),

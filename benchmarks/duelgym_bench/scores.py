@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -18,6 +19,7 @@ from duelgym.errors import LogError
 from duelgym.metrics import Judged, binary_entropy
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
+from duelgym.simulators import check_own
 from duelgym_agents.registry import parts_of
 from duelgym_bench.duels import Duel, duels_of
 from duelgym_bench.executors.processes import workers
@@ -29,15 +31,22 @@ from duelgym_bench.scored import Results, RunScores
 from duelgym_bench.uncertainty import ACCURACIES, KINDS
 
 
-def score(out: Path, *, jobs: int = 1) -> Results:
+def score(out: Path, *, jobs: int = 1, own: Collection[str] = ()) -> Results:
     """Score every run of a directory.
 
+    Args:
+        out: the directory.
+        jobs: processes.
+        own: simulators of one's own, ``package.module:CLASS``, that may be imported if the runs were made with them.
+
     Raises:
+        SpecificationError: if the runs were made with another one.
         LogError: if a run is missing, unfinished or changed, or does not replay: incomplete is refused, not filled in.
     """
     plan = load_plan(out)
     if plan.tuning:
         raise LogError(f"{out} holds runs for tuning, which are no results; report runs of 'duelgym-bench run'")
+    check_own(str(out), plan.env_kwargs.get("simulator"), own)
     tasks = list(plan.tasks())
     unfinished = [task.name for task in tasks if not RunDirectory(out / "runs" / task.name).finished()]
     if unfinished:
@@ -122,7 +131,8 @@ def score_logs(plan: Plan, task: Task, directory: RunDirectory) -> RunScores:
     checkpoints = np.asarray(plan.checkpoints(), dtype=np.int64)
     chosen = recommended_positions(directory.recommendations, held_out, plan)
     common = recommended_positions(directory.common, held_out, plan) if directory.common.exists() else None
-    seconds, counters = _reported(directory)
+    told = _told(directory)
+    seconds, counters = _last(told)
     rule, reward_model = parts_of(task.factory) or (None, None)
 
     def summed(each: Mapping[str, Float64[np.ndarray, " queries"]]) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
@@ -143,10 +153,10 @@ def score_logs(plan: Plan, task: Task, directory: RunDirectory) -> RunScores:
         counters={**counters, **_counted(log)},
         seconds=seconds,
         labels=summed({"gap": np.abs(p - 0.5), "bits": 1 - binary_entropy(np.clip(p, 0, 1))}),
-        excess_nll=_curves(directory, plan, "excess_nll", KINDS),
-        accuracy=_curves(directory, plan, "accuracy", ACCURACIES),
+        excess_nll=_curves(told, plan, "excess_nll", KINDS),
+        accuracy=_curves(told, plan, "accuracy", ACCURACIES),
         duels=tuple(duels),
-        code=_code(directory),
+        code=_code(told),
     )
 
 
@@ -180,36 +190,41 @@ def _counted(log: QueryLog) -> dict[str, int]:
     }
 
 
-def _reported(directory: RunDirectory) -> tuple[dict[str, float], dict[str, float]]:
-    """Return what the run reported of itself; only shown, so an unreadable file is an empty report."""
+def _told(directory: RunDirectory) -> list[dict[str, Any]]:
+    """Return what the run reported of itself at its checkpoints; only shown, so an unreadable file is an empty report."""
     try:
-        last = json.loads(directory.timings.read_text().splitlines()[-1])
+        return [dict(json.loads(text)) for text in directory.timings.read_text().splitlines()]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _last(told: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the seconds and the counts of the whole run."""
+    try:
         seconds, counters = (
-            {str(name): float(value) for name, value in last[part].items()} for part in ("seconds", "counters")
+            {str(name): float(value) for name, value in told[-1][part].items()} for part in ("seconds", "counters")
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return {}, {}
     return seconds, counters
 
 
-def _code(directory: RunDirectory) -> frozenset[str]:
+def _code(told: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return which versions of its own modules the run reported."""
     try:
-        lines = [json.loads(text) for text in directory.timings.read_text().splitlines()]
-        return frozenset(f"{module} {str(sha256)[:16]}" for line in lines for module, sha256 in line["code"].items())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return frozenset(f"{module} {str(sha256)[:16]}" for line in told for module, sha256 in line["code"].items())
+    except (LookupError, AttributeError):
         return frozenset()
 
 
 def _curves(
-    directory: RunDirectory, plan: Plan, what: str, kinds: Sequence[str]
+    told: Sequence[Mapping[str, Any]], plan: Plan, what: str, kinds: Sequence[str]
 ) -> dict[str, Float64[np.ndarray, " checkpoints"]]:
     """Return what the run reported at its checkpoints; nothing unless it did at all of them."""
     try:
-        lines = [json.loads(text) for text in directory.timings.read_text().splitlines()]
-        reported = {line["t"]: line[what] for line in lines}
+        reported = {line["t"]: line[what] for line in told}
         curves = {kind: np.array([float(reported[t][kind]) for t in plan.checkpoints()]) for kind in kinds}
-    except (OSError, ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return {}
     return curves if all(np.isfinite(curve).all() for curve in curves.values()) else {}
 

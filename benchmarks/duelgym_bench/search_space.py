@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from duelgym.errors import SpecificationError
 from duelgym_agents.registry import composition, parts_of
@@ -22,7 +22,7 @@ from duelgym_bench.plan import derived_seed
 
 FILE = Path(__file__).with_name("search_space.toml")
 Kind = Literal["reward_model", "rule", "agent"]
-_KINDS = ("reward_model", "rule", "agent")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,11 @@ class SearchSpace:
             raise SpecificationError(f"{more} does not exist; a search space is written like {FILE}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecificationError(f"{more} is no TOML: {error}") from None
-        if unknown := sorted(set(own) - set(_KINDS)):
-            raise SpecificationError(f"{more}: [{unknown[0]}.…] is none of {', '.join(_KINDS)}")
+        for kind, sections in own.items():
+            if kind not in _KINDS or not isinstance(sections, Mapping):
+                raise SpecificationError(
+                    f"{more}: {kind!r} holds no sections; there are [KIND.NAME] with KIND {', '.join(_KINDS)}"
+                )
         merged = {kind: {**raw.get(kind, {}), **own.get(kind, {})} for kind in _KINDS}
         where = more or FILE
         return cls(
@@ -121,7 +124,9 @@ class SearchSpace:
             return self._section("agent", name, name)
         rule, model = parts
         # A rule that comes along has a section if it has settings, which a test sees to; of one's own nothing is known.
-        of_rule = self._section("rule", rule, name) if ":" in rule.removeprefix("sb3:") else self.of("rule", rule)
+        of_rule = (
+            self._section("rule", rule, name) if ":" in rule and not rule.startswith("sb3:") else self.of("rule", rule)
+        )
         return {**self._section("reward_model", model, name), **(of_rule or {})}
 
     def _section(self, kind: Kind, part: str, agent: str) -> Mapping[str, Range]:
@@ -146,7 +151,7 @@ def _ranges(where: Path, kind: str, name: str, sections: Mapping[str, Any]) -> d
         other = section.get("like")
         if other is None:
             return ranges
-        if other not in sections or other in seen:
+        if not isinstance(other, str) or other not in sections or other in seen:
             raise SpecificationError(f"{said}: like is {other!r}; it must be another section of [{kind}]")
         section, seen = sections[other], [*seen, other]
 
@@ -154,11 +159,15 @@ def _ranges(where: Path, kind: str, name: str, sections: Mapping[str, Any]) -> d
 def _range(said: str, setting: str, one: object) -> Range:
     """Return a range of a setting."""
     match one:
-        case {"choices": [_, *_] as values}:
+        case {"choices": [_, *_] as values, **rest} if not rest:
             return Range("choices", tuple(values))
-        case {"log": [float() | int() as low, float() | int() as high]} if 0 < low < high:
+        case {"log": [float() | int() as low, float() | int() as high], **rest} if (
+            0 < low < high < math.inf and not rest
+        ):
             return Range("log", (low, high))
-        case {"uniform": [float() | int() as low, float() | int() as high]} if low < high:
+        case {"uniform": [float() | int() as low, float() | int() as high], **rest} if (
+            -math.inf < low < high < math.inf and not rest
+        ):
             return Range("uniform", (low, high))
     raise SpecificationError(
         f"{said}: {setting} is {one!r}; it must be {{ log = [low, high] }} above 0, {{ uniform = [low, high] }} or "

@@ -8,7 +8,7 @@ import numpy as np
 
 from duelgym_bench.aggregate import improvement, interquartile_mean
 from duelgym_bench.curves import AgentSummary, Summary
-from duelgym_bench.statistics import N_RESAMPLES, Interval, draw_strata
+from duelgym_bench.statistics import LEAST_SEEDS, N_RESAMPLES, Interval, draw_strata
 from duelgym_bench.table import MISSING, Table, decimals, whole, with_interval
 
 
@@ -94,7 +94,8 @@ def _together(summaries: Mapping[str, Summary], baseline: str) -> Table:
         "All experiments together",
         "Areas of single runs: interquartile mean over all seeds of all experiments; and how likely a run is to have a larger "
         f"area than an independent one of {baseline} in the same experiment. Experiments share their seeds, which are resampled "
-        "for all of them at once.",
+        "for all of them at once."
+        + (f" {LEAST_SEEDS} seeds each would give that an interval." if min(sizes) < LEAST_SEEDS else ""),
         ("agent", "interquartile mean", "probability of improvement"),
         tuple(
             (name, with_interval(iqm), "" if name == baseline or over is None else with_interval(over))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import os
 import resource
@@ -21,7 +22,7 @@ from jaxtyping import Int64
 import duelgym  # noqa: F401  (registers the ids)
 from duelgym.agent import Agent, Contexts
 from duelgym.envs.session import checked_pairs
-from duelgym.errors import DuelgymError, SpecificationError
+from duelgym.errors import DuelgymError, SpecificationError, error_in_words
 from duelgym.generators import Questions
 from duelgym.metrics import Judged
 from duelgym.rounds import MemberLog, QueryWriter, header_of, read_queries
@@ -72,7 +73,10 @@ def run_task(
         progress(plan.queries)
         return
     problem = plan.problem(task.seed_index)
-    agent = make_agent(plan, task, problem) if agent is None else agent
+    code: dict[str, str] = {}  # what a process of its own imports is not in this one
+    if agent is None:
+        agent = make_agent(plan, task, problem)
+        code = _code_of(task)
     resumed = directory.recommendations.exists()  # an executor that holds the run has made its query log
     directory.path.mkdir(parents=True, exist_ok=True)
     env: Any = gym.make_vec(
@@ -88,7 +92,7 @@ def run_task(
         Tracking(track, plan, task, out, resumed=resumed) as tracking,
         contextlib.ExitStack() as opened,
     ):
-        _Run(plan, task, directory, env, agent, progress, tracking, opened).run()
+        _Run(plan, task, directory, env, agent, progress, tracking, opened, code).run()
     if learner is not None:
         write_common_curve(plan, task.seed_index, directory, learner)
     directory.finish(tuning=learner is None)
@@ -105,6 +109,7 @@ class _Run:
         progress: Callable[[int], None],
         tracking: Tracking,
         opened: contextlib.ExitStack,
+        code: Mapping[str, str],
     ) -> None:
         self.plan, self.task, self.directory, self.env, self.agent = plan, task, directory, env, agent
         self.progress, self.tracking = progress, tracking
@@ -120,7 +125,7 @@ class _Run:
         self.duels = self._held_out_duels()
         self.recommendations.write(recommendation_header(self.held_out.prompt_ids.tolist()))
         self.seconds = dict.fromkeys(PARTS, 0.0)
-        self.code = _code_of(task)
+        self.code = code
 
     def run(self) -> None:
         checkpoints = self.plan.checkpoints()
@@ -277,18 +282,23 @@ class _Run:
         except DuelgymError as error:
             raise SpecificationError(f"{self._who()}: {what} refused: {error}") from error
         except (Exception, SystemExit) as error:
-            reason = " ".join(str(error).split())
-            at = _place(error)
-            raise SpecificationError(f"{self._who()}: {what} raised {type(error).__name__}: {reason} ({at})") from error
+            raised = f"{error_in_words(error)} ({_place(error)})"
+            raise SpecificationError(f"{self._who()}: {what} raised {raised}") from error
 
     def _who(self) -> str:
         return self.task.described
 
 
+@functools.cache  # a process imports a module once, whatever becomes of the file while it runs one task after another
+def _sha256_of_module(name: str) -> str | None:
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return sha256_of(Path(path)) if path and Path(path).is_file() else None
+
+
 def _code_of(task: Task) -> dict[str, str]:
-    """Return module -> sha256 of the files of one's own that the agent's name imports, as far as this process did."""
-    paths = {name: getattr(sys.modules.get(name), "__file__", None) for name in own_modules(task.factory)}
-    return {name: sha256_of(Path(path)) for name, path in paths.items() if path and Path(path).is_file()}
+    """Return module -> sha256 of the files of one's own that making the agent imported."""
+    found = {name: _sha256_of_module(name) for name in own_modules(task.factory)}
+    return {name: sha256 for name, sha256 in found.items() if sha256 is not None}
 
 
 def _place(error: BaseException) -> str:

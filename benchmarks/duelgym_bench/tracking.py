@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from duelgym.errors import SpecificationError
+from duelgym.errors import SpecificationError, error_in_words
 from duelgym.metrics import Judged
 from duelgym_agents.catalogue import known
 from duelgym_agents.registry import imported_factory
@@ -138,7 +138,7 @@ class Tracking:
             yield
         except (Exception, SystemExit) as error:
             self.trackers.pop(name, None)
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = error_in_words(error)
             _log.warning(
                 "duelgym-bench: warning: %s: tracker %r is switched off, and runs go on: %s", self.name, name, reason
             )

@@ -86,6 +86,9 @@ def tuning_plan(asked: Plan, configurations: int, out: Path, *, space: SearchSpa
         SpecificationError: if there is nothing that can be tuned, or not fairly.
     """
     whole_number("configurations", configurations)
+    for name in asked.agents:
+        if "@" in name or "#" in name:
+            raise SpecificationError(f"agent {name!r}: replicas and labels are not tuned; name the agent without")
     asked = replace(asked, tuning=True)
     check_plan(asked)
     names = asked.agents

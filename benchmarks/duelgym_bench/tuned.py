@@ -108,6 +108,10 @@ def read_settings(path: Path) -> Settings:
             f'{path} holds no settings ({type(error).__name__}: {error}); needed is {{"agents": {{NAME: {{"settings": {{…}}}}}}}}'
         ) from None
     for name in agents:
+        if "@" in name:
+            raise SpecificationError(
+                f"{path}: {name!r} is a replica, which has the settings of {name.partition('@')[0]!r}"
+            )
         try:
             if ":" not in name:  # what is one's own is imported where it runs
                 composition(Task(name, 0).factory)

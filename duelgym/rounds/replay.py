@@ -17,7 +17,7 @@ from duelgym.envs.session import DuelSession, checked_pairs
 from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics.judged import Judged
 from duelgym.rounds.queries import QueryLog, read_queries
-from duelgym.simulators import own_simulators
+from duelgym.simulators import check_own
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,11 @@ def problem_of(header: Mapping[str, Any], pool: Path | None, own: Collection[str
         own: simulators of one's own, ``package.module:CLASS``, that may be imported: a log is data, and may be a stranger's.
 
     Raises:
-        LogError: if the pool is not given, or is another than the log's; if a simulator is not to be imported.
+        LogError: if the pool is not given, or is another than the log's.
+        SpecificationError: if the environment cannot be rebuilt, or a simulator is not to be imported.
     """
     arguments = dict(header["specification"])
-    for simulator in own_simulators(arguments.get("simulator")):
-        if simulator not in own:
-            raise LogError(
-                f"the log was made with the simulator {simulator!r}, which is no part of duelgym; if it is your own, or you "
-                f"trust it, add --simulator {simulator}"
-            )
+    check_own("the log", arguments.get("simulator"), own)
     name = arguments.pop("problem", None)
     recorded = arguments.pop("pool", None)
     if recorded is not None and name != EMBEDDED_PROBLEM:

@@ -12,7 +12,7 @@ from duelgym.simulators.position_bias import PositionBias
 from duelgym.simulators.protocol import Duels, PreferenceSimulator
 from duelgym.simulators.reward_model import RewardModel
 from duelgym.simulators.scorers import Rubrics, Scored, Scorer
-from duelgym.simulators.specification import own_simulators, simulator_from_specification
+from duelgym.simulators.specification import check_own, simulator_from_specification
 from duelgym.simulators.wrapper import Wrapper
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "Scored",
     "Scorer",
     "Wrapper",
-    "own_simulators",
+    "check_own",
     "simulator_from_specification",
     "win_probability",
 ]

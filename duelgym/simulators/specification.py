@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from duelgym.checks import check_settings
 from duelgym.errors import SpecificationError, error_in_words
 from duelgym.imports import imported
 from duelgym.simulators.protocol import PreferenceSimulator
 from duelgym.simulators.scorers import Scored
+from duelgym.simulators.wrapper import Wrapper
 
 _INNERMOST = {
     "bradley_terry": "bradley_terry:BradleyTerry",
@@ -40,7 +41,7 @@ def simulator_from_specification(specification: Sequence[Mapping[str, object]]) 
     ``temperature`` (1.0).
 
     A simulator of one's own is ``package.module:CLASS``, a :class:`~duelgym.simulators.PreferenceSimulator` that calls itself
-    by that name in its ``specification`` and compares equal if built alike. After the first place it is also given ``inner``,
+    by that name in its ``specification``. After the first place it is also given ``inner``,
     what stands before it; a frozen dataclass that derives from :class:`~duelgym.simulators.Wrapper` has all but what it changes.
 
     Raises:
@@ -93,11 +94,24 @@ def _wrapped(inner: PreferenceSimulator | None, layer: object) -> PreferenceSimu
     return builder(**settings)
 
 
-def own_simulators(specification: object) -> list[str]:
-    """Return the names of simulators of somebody's own in a JSON list, whether or not it describes a simulator."""
-    layers = specification if isinstance(specification, list) else []
-    names = [layer.get("name") for layer in layers if isinstance(layer, Mapping)]
-    return [name for name in names if isinstance(name, str) and ":" in name]
+def check_own(what: str, specification: object, own: Collection[str]) -> None:
+    """Refuse to import simulators that a file names and the caller does not: it is data, and may be a stranger's.
+
+    Args:
+        what: names the file, such as ``"the log"``.
+        specification: a JSON list, whether or not it describes a simulator.
+        own: those that may be imported.
+
+    Raises:
+        SpecificationError: naming one that may not.
+    """
+    for layer in specification if isinstance(specification, Sequence) else ():
+        name = layer.get("name") if isinstance(layer, Mapping) else None
+        if isinstance(name, str) and ":" in name and name not in own:
+            raise SpecificationError(
+                f"{what} was made with the simulator {name!r}, which is no part of duelgym; if it is your own, or you trust it, "
+                f"add --simulator {name}"
+            )
 
 
 def _own(inner: PreferenceSimulator | None, name: str, settings: dict[str, object]) -> PreferenceSimulator:
@@ -109,22 +123,33 @@ def _own(inner: PreferenceSimulator | None, name: str, settings: dict[str, objec
             f"{what} must be a class that has {', '.join(_ASKED)} and the rest of duelgym.simulators.PreferenceSimulator"
         )
     around = {} if inner is None else {"inner": inner}
-    check_settings(what, kind, {**around, **settings})
+    if inner is None and issubclass(kind, Wrapper):
+        raise SpecificationError(f"{what} changes the answers of another simulator: put one before it")
+    check_settings(what, kind, settings, supplied=tuple(around))
     try:
         made = kind(**around, **settings)
         if not isinstance(made, PreferenceSimulator):
             raise SpecificationError(
                 f"{what} lacks members of duelgym.simulators.PreferenceSimulator; derive from Wrapper"
             )
-        *under, mine = json.loads(json.dumps(made.specification()))
+        *under, mine = _plain(made.specification())
         again = kind(**around, **{key: value for key, value in mine.items() if key != "name"})
+        outer = _plain(inner.specification() if inner else [])
+        equal = under == outer and _plain(again.specification()) == [*under, mine] and {*settings} <= {*mine}
     except SpecificationError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpecificationError(f"making {what} failed: {error_in_words(error)}") from error
-    if mine.get("name") != name or under != (inner.specification() if inner else []) or again != made:
+    if mine.get("name") != name:
+        raise SpecificationError(f"{what} calls itself {mine.get('name')!r} in its specification; give it by that name")
+    if not equal:
         raise SpecificationError(
-            f"{what} has the specification {made.specification()}, from which no equal one is built: it must end in its name and "
-            "arguments, as that of a frozen dataclass derived from Wrapper does"
+            f"{what} has the specification {[*under, mine]}, from which no equal one is built: behind that of what it stands "
+            "around comes its own name with all its arguments, which a frozen dataclass derived from Wrapper has by itself"
         )
     return made
+
+
+def _plain(specification: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return a specification as a log holds it."""
+    return json.loads(json.dumps(specification))

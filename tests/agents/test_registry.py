@@ -127,7 +127,7 @@ def test_custom_factories_are_imported_from_the_current_directory(custom_module)
         ("wrong", "is a int; it must have the methods select_pairs, observe and recommend"),
         ("raises", "making agent .* failed: OSError: two lines$"),
         ("absent", "cannot be imported: AttributeError"),
-        ("number", "is not a function"),
+        ("number", "is a int, no function; write package.module:factory"),
     ],
 )
 def test_bad_custom_factories_are_one_line_errors(custom_module, attribute, message):
@@ -183,6 +183,10 @@ def test_a_name_says_what_it_is_made_of_without_importing_anything():
         ("own_parts:LINEAR+point", "is a RewardModelKind; it must be a frozen dataclass with name, reads and __call__"),
         ("passive+own_parts:BestAndNext", "is a type; it must be a RewardModelKind"),
         ("passive+own_parts:BARE", "settings: a frozen dataclass"),
+        ("own_parts:Uncallable+point", "is a Uncallable; it must be a frozen dataclass with name, reads and __call__"),
+        ("own_parts:Clashing+bayesian_linear", "prior_scale would be a setting of two parts; rename it in yours"),
+        ("own_parts:BestAndNext", "a rule or reward model of your own is one side of rule+reward_model"),
+        ("own_parts:LINEAR", "is a RewardModelKind, no function; write package.module:factory"),
         ("own_parts:Absent+point", "exploration rule 'own_parts:Absent' cannot be imported: AttributeError"),
         ("passive+absent_module:MODEL", "reward model 'absent_module:MODEL' cannot be imported: ModuleNotFoundError"),
     ],

@@ -57,6 +57,13 @@ def test_finished_runs_say_how_long_the_others_take(tmp_path, monkeypatch):
     ]
     fewer = plan_of(agents=(*AGENTS, "greedy+bayesian_linear"), queries=80)  # 20 batches of the new one
     assert forecast.forecast(fewer, tmp_path, jobs=2).short == ("greedy+bayesian_linear",)
+    monkeypatch.setattr(forecast, "probed", lambda plan, agents, learner, *, jobs: {})
+    broken = forecast.forecast(plan_of(agents=(*AGENTS, "greedy+bayesian_linear")), tmp_path, jobs=2)
+    assert (broken.short, broken.failed) == ((), ("greedy+bayesian_linear",))
+    assert "without greedy+bayesian_linear, which failed when tried" in forecast_text(
+        plan_of(), tmp_path, broken, jobs=2
+    )
+    monkeypatch.setattr(forecast, "probed", lambda plan, agents, learner, *, jobs: dict.fromkeys(agents, 100.0))
     more = plan_of(agents=(*AGENTS, "greedy+bayesian_linear"))
     assert forecast.forecast(more, tmp_path, jobs=6).seconds == 100.0
 

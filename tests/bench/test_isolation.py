@@ -4,12 +4,14 @@ import ast
 import contextlib
 import copy
 import os
+import shutil
 import socket
 import subprocess
 import sys
 
 import isolated_agents
 import numpy as np
+import own_parts
 import pytest
 
 from duelgym import assets
@@ -59,6 +61,16 @@ def test_ten_lines_answer_as_in_this_process(isolation):
             there.observe(shown, pairs, preferences)
             here.observe(shown, pairs, preferences)
             assert np.array_equal(there.recommend(shown), here.recommend(shown))
+
+
+def test_parts_of_ones_own_are_composed_in_there(tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    shutil.copy(own_parts.__file__, code)
+    name = "own_parts:BestAndNext+own_parts:LINEAR"
+    here, shown = make_agent(name, **SIZES), contexts(0)
+    with IsolatedAgent(name, SIZES, Isolation(code=(code,))) as there:
+        assert np.array_equal(there.select_pairs(shown), here.select_pairs(shown))
 
 
 def test_what_copies_are_asked_is_thrown_away_with_them(isolation):

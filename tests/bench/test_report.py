@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from simulated_results import HOSTILE, hostile, simulated
 
+from duelgym_bench import cli, commands
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.page import provenance
 from duelgym_bench.pictures import PICTURES
@@ -151,3 +152,14 @@ def test_no_label_touches_another():
     assert places[0] >= 0
     assert places[-1] <= 100
     assert places[4] == 50
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_only_a_reader_that_is_gone_is_no_error_to_tell(monkeypatch, capsys, gone):
+    def broken(options, given):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(commands, "report", broken)
+    monkeypatch.setattr(cli, "reader_gone", lambda: gone)
+    assert cli.main(["report", "runs"]) == 1
+    assert capsys.readouterr().err == ("" if gone else "duelgym-bench: error: [Errno 32] Broken pipe\n")

@@ -17,6 +17,12 @@ from duelgym_bench.plan import Task
 from duelgym_bench.plan_directory import load_plan
 from duelgym_bench.scores import score_run
 
+EDITS = """def observe(self, contexts, pairs, preferences):
+        if "# edited" + chr(10) not in Path(__file__).read_text()[-20:]:
+            with Path(__file__).open("a") as file:
+                file.write("# edited" + chr(10))
+        die"""
+
 
 @pytest.fixture
 def kills(home):
@@ -85,6 +91,22 @@ def test_an_agent_of_the_registry_goes_on_from_its_state(home, tmp_path, kills):
     assert directory(tmp_path / "killed", agent).state.exists()
     run(home, agent, tmp_path / "killed")
     assert logs(tmp_path / "killed", agent) == logs(tmp_path / "whole", agent)
+
+
+def test_the_code_that_ran_is_told_not_what_its_file_became(home, tmp_path):
+    """One worker runs two seeds, and the file changes while it runs the first; then another process runs a third."""
+    source = tmp_path / "own_agents.py"
+    shutil.copy(failing_agents.__file__, source)
+    before = source.read_text()
+    source.write_text(before.replace("def observe(self, contexts, pairs, preferences):\n        die", EDITS, 1))
+    mine = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    out, agent = tmp_path / "out", "own_agents:Learner"
+    run(tmp_path, agent, out, "--seeds", 2, "--jobs", 1)
+    assert source.read_text().endswith("# edited\n")
+    plan = load_plan(out)
+    assert {each for k in range(2) for each in score_run(plan, out, Task(agent, k)).code} == {f"own_agents {mine}"}
+    run(tmp_path, agent, out, "--seeds", 3, "--jobs", 1)
+    assert score_run(load_plan(out), out, Task(agent, 2)).code != {f"own_agents {mine}"}
 
 
 def test_an_agent_that_is_not_deterministic_is_caught_when_it_resumes(tmp_path):

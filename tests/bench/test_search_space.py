@@ -116,7 +116,9 @@ def test_what_is_ones_own_is_searched_as_its_file_says(tmp_path):
     ("text", "words"),
     [
         ("[rule", "is no TOML"),
-        ("[rules.x]", "[rules.…] is none of reward_model, rule, agent"),
+        ("[rules.x]", "'rules' holds no sections; there are [KIND.NAME] with KIND reward_model, rule, agent"),
+        ("rule = 3", "'rule' holds no sections"),
+        ("[rule.x]\nlike = []", "like is []; it must be another section"),
         ("[rule]\nx = 3", 'section [rule."x"] is 3; it must be a table of settings'),
         ('[rule.x]\nlike = "y"', "like is 'y'; it must be another section of [rule]"),
         ('[rule.x]\nlike = "x"', "like is 'x'; it must be another section"),
@@ -124,6 +126,8 @@ def test_what_is_ones_own_is_searched_as_its_file_says(tmp_path):
         ("[rule.x]\nwidth = { log = [0, 1] }", "it must be { log = [low, high] } above 0"),
         ("[rule.x]\nwidth = { uniform = [2, 1] }", "it must be { log"),
         ("[rule.x]\nwidth = { choices = [] }", "it must be { log"),
+        ("[rule.x]\nwidth = { log = [1, 2], uniform = [1, 2] }", "it must be { log"),
+        ("[rule.x]\nwidth = { log = [1, inf] }", "it must be { log"),
     ],
 )
 def test_a_bad_search_space_is_refused_in_one_line(tmp_path, text, words):

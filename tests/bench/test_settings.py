@@ -115,9 +115,29 @@ def test_several_settings_of_one_agent_run_side_by_side_under_their_labels(tmp_p
     assert "behind '#' stands the label of one of several settings" in capsys.readouterr().err
 
 
-def test_agents_whose_runs_would_lie_in_one_directory_are_refused():
+def test_agents_whose_runs_would_lie_in_one_directory_are_refused(tmp_path):
+    first, second = (
+        plan_of(agents=(name,), settings={name: {}}) for name in ("passive+point#a/b", "passive+point#a+b")
+    )
     with pytest.raises(SpecificationError, match="would lie in one directory; rename one"):
-        check_plan(plan_of(agents=("own_parts:LINEAR+point", "own_parts+LINEAR:point")))
+        check_plan(
+            dataclasses.replace(first, agents=first.agents + second.agents, settings=first.settings | second.settings)
+        )
+    save_plan(first, tmp_path)
+    with pytest.raises(SpecificationError, match="would lie in one directory; rename one"):
+        save_plan(second, tmp_path)
+
+
+def test_what_is_there_stays_tuned_or_set_by_hand_and_what_joins_says_itself(tmp_path):
+    one, other = "passive+point", "greedy+point"
+    tuned = plan_of(agents=(one,), settings={one: {"steps": 1}}, command="first")
+    by_hand = dataclasses.replace(tuned, by_hand=(one,), command="again")
+    save_plan(tuned, tmp_path)
+    assert save_plan(by_hand, tmp_path) == tuned
+    joining = plan_of(agents=(other,), settings={other: {"steps": 2}}, by_hand=(other,))
+    assert save_plan(joining, tmp_path).by_hand == load_plan(tmp_path).by_hand == (other,)
+    third = plan_of(agents=("infomax+ensemble",), settings={"infomax+ensemble": {"steps": 2}})
+    assert save_plan(third, tmp_path).by_hand == (other,)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +147,10 @@ def test_agents_whose_runs_would_lie_in_one_directory_are_refused():
         ("{", "holds no settings (JSONDecodeError"),
         ('{"agents": {"ee2024-passive": 3}}', "holds no settings (TypeError"),
         ('{"agents": {"ee2024-pasive": {"settings": {}}}}', "did you mean 'ee2024-passive'"),
+        (
+            '{"agents": {"ee2024-passive@1": {"settings": {}}}}',
+            "is a replica, which has the settings of 'ee2024-passive'",
+        ),
         ('{"agents": {"infomax+epinett": {"settings": {}}}}', "did you mean 'epinet'"),
         ('{"agents": {"ee2024-infomax": {"settings": {}}}}', "so for none of ee2024-passive"),
         ('{"agents": {"ee2024-passive": {"settings": {"stepps": 5}}}}', "has no setting stepps; it has:"),

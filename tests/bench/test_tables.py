@@ -94,6 +94,7 @@ def test_code_that_changed_while_runs_were_made_is_told_below_every_picture():
         changed = dataclasses.replace(results, runs=runs)
         says = caption(changed, summarise(changed, n_resamples=20))
         assert (f"the code of {first.agent} changed" in says) == told
+        assert f"mine {version}" in page(changed, summarise(changed, n_resamples=20), [], [])
         assert first.agent in changed.code and json.loads(as_json(changed, summarise(changed, n_resamples=20)))["code"]
 
 
@@ -174,3 +175,7 @@ def test_experiments_together_by_hand():
     assert rows["thompson"][0].startswith(f"{decimals(float(thompson.area_iqm.value))} [")
     assert rows["thompson"][1].startswith(f"{decimals(float(over.improvement.value))} [")
     assert rows["passive"][1] == ""
+    few = summarise(simulated(4), n_resamples=50)
+    (shown,) = (t for t in suite_tables({"a": few, "b": few}, "passive", None) if t.title == "All experiments together")
+    assert "5 seeds each would give that an interval" in shown.note
+    assert all("[" in row[1] and "[" not in row[2] for row in shown.rows)

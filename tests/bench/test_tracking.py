@@ -262,7 +262,7 @@ def test_trackers_draw_from_no_global_generator_of_arrays_and_leave_the_logs_as_
         ("jsonl", "JSON Lines are always written"),
         ("no_such_module:factory", "tracker 'no_such_module:factory' cannot be imported"),
         ("tracked_agents:KWARGS", "has no attribute 'KWARGS'"),
-        ("tracked_agents:json", "is not a function; write package.module:factory"),
+        ("tracked_agents:json", "is a module, no function; write package.module:factory"),
         ("tracked_agents:Seen,tracked_agents:Seen", "named twice"),
     ],
 )

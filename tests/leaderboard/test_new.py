@@ -133,8 +133,11 @@ def test_agents_are_told_apart(root, runs, made):
         save_plan(replace(plan, agents=(*plan.agents, "ee2024-passive", "ee2024-passive@1")), out)
     (failure,) = refusals(root, runs, [made.code])
     assert (failure.what, failure.cure) == (f"has runs of ee2024-passive, {FACTORY}", "name one with --agent")
-    failures = refusals(root, runs, [made.code], agent="ee2024-passive@1")
-    assert {failure.what for failure in failures} == {"has no runs of ee2024-passive@1"}
+    for name in ("ee2024-passive@1", "ee2024-passive#mine", "passive+lab:MODEL"):
+        (failure,) = refusals(root, runs, [made.code], agent=name)
+        assert (
+            failure.where == name and "no factory of one name" in failure.what and "functools.partial" in failure.cure
+        )
     assert new(root, DESCRIBED, list(runs.values()), code=[made.code], agent=FACTORY).submission.factory == FACTORY
 
 

@@ -179,3 +179,5 @@ def test_a_reader_that_is_gone_is_no_error_to_tell(pool_path):
         done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, env=environment)
         assert (done.returncode, done.stderr) == (1, b"")
     os.close(writing)
+    closed = subprocess.run(["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], capture_output=True)
+    assert (closed.returncode, closed.stdout, closed.stderr) == (0, b"", b"")

@@ -15,7 +15,7 @@ from duelgym.simulators import (
     Flip,
     PositionBias,
     Scored,
-    own_simulators,
+    check_own,
     simulator_from_specification,
 )
 
@@ -84,12 +84,12 @@ def test_utilities_come_from_a_scorer_or_from_elsewhere():
         ),
         ([{"name": "flip", "rate": 0.1}], "'flip' changes the answers of another simulator: put one of bradley_terry"),
         ([BT, BT], "'bradley_terry' answers by itself and can only be the first"),
-        ([BT, {"name": "flip"}], "simulator 'flip' was given []; it takes 'rate' and lacks 'rate'"),
+        ([BT, {"name": "flip"}], "simulator 'flip' was given []; it takes 'rate' (missing)"),
         ([BT, {"name": "flip", "rate": 0.1, "inner": BT}], "it takes 'rate'"),
         ([{"name": "deterministic", "temperature": 1.0}], "it takes nothing"),
         ([{"name": "rubrics", "weights": 1}], "it takes 'temperature'"),
         ([{"name": "rubrics", "temperature": 0}], "temperature is 0"),
-        ([{"name": "reward_model", "temperature": 1.0}], "it takes 'model', 'revision', 'head'"),
+        ([{"name": "reward_model", "temperature": 1.0}], "it takes 'model' (missing), 'revision', 'head'"),
         ([BT, {"name": "mixture", "raters": 2}, {"name": "mixture", "raters": 2}], "a mixture already"),
     ],
     ids=str,
@@ -108,10 +108,17 @@ def test_a_simulator_of_ones_own_stands_in_any_place_and_is_logged_by_its_name()
     assert simulator == PositionBias(Tiring(Flip(BradleyTerry(2.0), 0.1), 7), -0.5)
     assert simulator.specification() == [BT, LAYERS[0], OWN, LAYERS[1]]
     assert simulator_from_specification([BT, {"name": "own_parts:Tiring"}]).specification()[1] == {**OWN, "after": 100}
+    listed = {"name": "own_parts:Listed", "after": 100, "weights": [1.0, 2.0]}
+    assert json.loads(json.dumps(simulator_from_specification([BT, listed]).specification())) == [BT, listed]
     first = {"name": "own_parts:Certain", "temperature": 1.0}
     assert simulator_from_specification([first, OWN]).specification() == [first, OWN]
-    assert own_simulators([BT, OWN, first]) == ["own_parts:Tiring", "own_parts:Certain"]
-    assert own_simulators("os:system") == own_simulators([3, {"name": 4}]) == []
+    check_own("the log", [BT, OWN, first], ["own_parts:Certain", "own_parts:Tiring"])
+    for nothing in (None, "os:system", [3, {"name": 4}, BT]):
+        check_own("the log", nothing, [])
+    with pytest.raises(
+        SpecificationError, match=r"the log was made with .*; if it is your own, .* add --simulator own_parts:Tiring"
+    ):
+        check_own("the log", [BT, OWN, first], ["own_parts:Certain"])
 
 
 @pytest.mark.parametrize(
@@ -120,8 +127,15 @@ def test_a_simulator_of_ones_own_stands_in_any_place_and_is_logged_by_its_name()
         ([BT, {"name": "absent_module:Rater"}], "cannot be imported: ModuleNotFoundError"),
         ([{"name": "os:system", "command": "true"}], "simulator 'os:system' must be a class that has probability"),
         ([{"name": "collections:OrderedDict"}], "must be a class that has probability, judgement, specification"),
-        ([OWN], "lacks 'inner'"),
-        ([BT, {**OWN, "before": 3}], "it takes 'inner', 'after'"),
+        ([OWN], "changes the answers of another simulator: put one before it"),
+        ([BT, {**OWN, "before": 3}], "given ['after', 'before']; it takes 'after'"),
+        ([BT, {**OWN, "inner": 3}], "given ['after', 'inner']; it takes 'after'"),
+        ([BT, {"name": "own_parts:Alias"}], "simulator 'own_parts:Alias' calls itself 'own_parts:Tiring'"),
+        (
+            [BT, {"name": "own_parts:Uncovering"}],
+            "has the specification [{'name': 'own_parts:Uncovering', 'after': 100}]",
+        ),
+        ([BT, {"name": "own_parts:Leaving"}], "making simulator 'own_parts:Leaving' failed: SystemExit: 3"),
         ([BT, {"name": "own_parts:Half"}], "lacks members of duelgym.simulators.PreferenceSimulator"),
         ([BT, {"name": "own_parts:Forgetful", "after": 3}], "from which no equal one is built"),
         ([BT, {"name": "own_parts:Tiring", "after": {3}}], "making simulator 'own_parts:Tiring' failed: TypeError"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duelgym.agent import Agent
-from duelgym.errors import DiskFullError, DuelgymError, LogError, SpecificationError
+from duelgym.errors import DiskFullError, DuelgymError, LogError, SpecificationError, error_in_words
 from duelgym.rounds.members import NO_ROOM
 from duelgym_bench.common import CommonLearner
 from duelgym_bench.isolation.agent import isolated_agent
@@ -106,7 +106,7 @@ def work(job: Job, task: Task, tell: Callable[[int], object]) -> Failure | None:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             reason = f"{directory.path}: {error.strerror}; make room, and the same command goes on where it stopped"
             return Failure(task, reason, everywhere=True)
-        return Failure(task, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Failure(task, error_in_words(error))
     return None
 
 

@@ -69,7 +69,7 @@ def _answer(
 def _made(task: Mapping[str, Any]) -> Any:
     name, arguments = task["name"], task["arguments"]
     sys.path[:0] = task["code"]
-    if ":" in name and not name.startswith("sb3:"):  # without the registry, which brings torch
+    if ":" in name and "+" not in name and not name.startswith("sb3:"):  # without the registry, which brings torch
         module, _, attribute = name.partition(":")
         agent = getattr(importlib.import_module(module), attribute)(**arguments)
     else:

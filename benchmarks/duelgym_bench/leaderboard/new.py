@@ -86,6 +86,11 @@ def new(
     round = read_round(root, round_name) if round_name else _open_round(root)
     plans = {directory: load_plan(directory) for directory in runs}
     agent = agent or _only_agent(plans)
+    if "#" in agent or "@" in agent or ("+" in agent and ":" in agent and not agent.startswith("sb3:")):
+        way_out = (
+            "name your module:factory, such as agent = functools.partial(make_agent, RULE, REWARD_MODEL, SETTING=VALUE)"
+        )
+        refuse([Failure(agent, "is no factory of one name, which a submission has", way_out)])
     settings = next((dict(plan.settings.get(agent, {})) for plan in plans.values()), {})
     refuse([*_misfits(round, plans, agent, settings)])
     place = root / "submissions"
@@ -213,7 +218,7 @@ def _misfits(round: Round, plans: Mapping[Path, Plan], agent: str, settings: Map
             if mine != theirs:
                 what = f"has {name} {theirs!r}; round {round.name} has {mine!r}"
                 yield Failure(str(out), what, _command(wanted, agent, settings))
-        if agent not in plan.agents or "@" in agent or "#" in agent:
+        if agent not in plan.agents:
             yield Failure(str(out), f"has no runs of {agent}", _command(wanted, agent, settings))
         elif plan.settings.get(agent, {}) != settings:
             yield Failure(
