@@ -175,8 +175,8 @@ def _check(summary: Summary) -> Table | None:
         "One way: what chance gives an agent exactly as good as passive. Both ways: the geometric mean with either as the "
         "baseline, in which chance cancels; it decides."
     )
-    if check.verdict == "FAILED":
-        note += " At a level that fails, the measure itself leans to one side: read no lead from the table above."
+    if "FAILED" in check.levels.values():
+        note += " At a level that fails, the measure itself leans to one side: read no lead at it from the table above."
     return Table(
         "Passive against itself",
         note,

@@ -115,6 +115,17 @@ def test_few_seeds_give_a_comparison_of_runs_no_interval():
             assert ("4 seeds decide nothing, 5 may" in shown["Passive against itself"].note) != ends
 
 
+def test_a_level_at_which_passive_leads_itself_is_warned_of_whatever_the_verdict():
+    results = simulated(5)
+    summary = summarise(results, n_resamples=50)
+    for verdict in ("passed", "FAILED", "undetermined"):
+        check = dataclasses.replace(summary.check, levels={**summary.check.levels, "25%": verdict}, verdict="passed")
+        levels = {level: of if level == "25%" else "passed" for level, of in check.levels.items()}
+        checked = dataclasses.replace(summary, check=dataclasses.replace(check, levels=levels))
+        (table,) = (t for t in tables(results, checked) if t.title == "Passive against itself")
+        assert ("read no lead at it" in table.note) == (verdict == "FAILED")
+
+
 def test_columns_of_tables():
     assert [int(CHECKPOINTS[k]) for k in table_columns(CHECKPOINTS)] == [640, 1280, 3200, 6400]
     other = np.array([0, 10, 20, 40, 80, 160, 320])
