@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,21 @@ def imported(kind: str, name: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:
         raise SpecificationError(f"{kind} {name!r} cannot be imported: {error_in_words(error)}") from error
+
+
+def imported_factory(kind: str, name: str) -> Callable[..., Any]:
+    """Return the function or class that ``package.module:factory`` names, with the current directory on the import path.
+
+    Args:
+        kind: what the factory makes, such as ``"agent"``; begins what is said of an error.
+        name: of the module and, behind the colon, of a function or class in it.
+
+    Raises:
+        SpecificationError: if importing it fails, or it cannot be called.
+    """
+    factory = imported(kind, name)
+    if not callable(factory):
+        raise SpecificationError(
+            f"{kind} {name!r} is a {type(factory).__name__}, no function; write package.module:factory"
+        )
+    return factory

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from duelgym.agent import Agent, AgentFactory
 from duelgym.checks import finite_number
 from duelgym.errors import DuelgymError, SpecificationError, error_in_words
-from duelgym.imports import imported
+from duelgym.imports import imported_factory
 from duelgym_agents.catalogue import known, reward_model_named, rule_named
 from duelgym_agents.composed import RewardModelAgent
 from duelgym_agents.exploration import AnyRule
@@ -24,7 +22,6 @@ __all__ = [
     "AgentSpec",
     "agent_factory",
     "composition",
-    "imported_factory",
     "make_agent",
     "own_modules",
     "parts_of",
@@ -150,10 +147,8 @@ def make_agent(
     except DuelgymError:
         raise
     except (Exception, SystemExit) as error:
-        alone = (
-            isinstance(error, TypeError) and ":" in name and "+" not in name
-        )  # as of a rule's class, called as a factory
-        hint = "; a rule or reward model of your own is one side of rule+reward_model" if alone else ""
+        called = isinstance(error, TypeError) and parts_of(name) is None  # as a rule's class is, which is no factory
+        hint = "; a rule or reward model of your own is one side of rule+reward_model" if called else ""
         raise SpecificationError(f"making agent {name!r} failed: {error_in_words(error)}{hint}") from error
     if not isinstance(agent, Agent):
         raise SpecificationError(
@@ -198,21 +193,3 @@ def _compose(
     )
     rng = np.random.default_rng(rule_seed)
     return RewardModelAgent(model, rule, n_samples=of_network.n_samples, rng=rng, pessimism=pessimism)
-
-
-def imported_factory(kind: str, name: str) -> Callable[..., Any]:
-    """Return the function or class that ``package.module:factory`` names, with the current directory on the import path.
-
-    Args:
-        kind: what the factory makes, such as ``"agent"``; begins what is said of an error.
-        name: of the module and, behind the colon, of a function or class in it.
-
-    Raises:
-        SpecificationError: if importing it fails, or it cannot be called.
-    """
-    factory = imported(kind, name)
-    if not callable(factory):
-        raise SpecificationError(
-            f"{kind} {name!r} is a {type(factory).__name__}, no function; write package.module:factory"
-        )
-    return factory

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--space",
         type=Path,
         metavar="FILE.toml",
-        help="ranges for rules, reward models and agents of your own, in the form of search_space.toml beside this module",
+        help="ranges for rules, reward models and agents of your own, in the form of search_space.toml of duelgym_bench",
     )
     tune.add_argument(
         "--result",

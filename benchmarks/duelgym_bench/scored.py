@@ -122,8 +122,9 @@ class Results:
     @property
     def code(self) -> dict[str, list[str]]:
         """Agent -> module and sha256 of every version of its own modules that its runs report."""
-        agents = dict.fromkeys(run.agent for run in self.runs)
-        found = {agent: {each for run in self.runs if run.agent == agent for each in run.code} for agent in agents}
+        found: dict[str, set[str]] = {}
+        for run in self.runs:
+            found.setdefault(run.agent, set()).update(run.code)
         return {agent: sorted(each) for agent, each in found.items() if each}
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from duelgym.errors import SpecificationError
-from duelgym_agents.registry import composition, parts_of
+from duelgym_agents.registry import composition, own_modules, parts_of
 from duelgym_bench.plan import derived_seed
 
 FILE = Path(__file__).with_name("search_space.toml")
@@ -124,9 +124,7 @@ class SearchSpace:
             return self._section("agent", name, name)
         rule, model = parts
         # A rule that comes along has a section if it has settings, which a test sees to; of one's own nothing is known.
-        of_rule = (
-            self._section("rule", rule, name) if ":" in rule and not rule.startswith("sb3:") else self.of("rule", rule)
-        )
+        of_rule = self._section("rule", rule, name) if own_modules(rule) else self.of("rule", rule)
         return {**self._section("reward_model", model, name), **(of_rule or {})}
 
     def _section(self, kind: Kind, part: str, agent: str) -> Mapping[str, Range]:

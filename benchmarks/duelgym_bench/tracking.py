@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from duelgym.errors import SpecificationError, error_in_words
+from duelgym.imports import imported_factory
 from duelgym.metrics import Judged
 from duelgym_agents.catalogue import known
-from duelgym_agents.registry import imported_factory
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.trackers import JsonLines, MLflow, TensorBoard, TrackedRun, Tracker, WeightsAndBiases
 

@@ -87,7 +87,7 @@ def tuning_plan(asked: Plan, configurations: int, out: Path, *, space: SearchSpa
     """
     whole_number("configurations", configurations)
     for name in asked.agents:
-        if "@" in name or "#" in name:
+        if Task(name, 0).factory != name:
             raise SpecificationError(f"agent {name!r}: replicas and labels are not tuned; name the agent without")
     asked = replace(asked, tuning=True)
     check_plan(asked)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from duelgym.errors import SpecificationError
-from duelgym_agents.registry import composition
+from duelgym_agents.registry import composition, own_modules
 from duelgym_bench.files import write_atomically
 from duelgym_bench.plan import Plan, Task
 from duelgym_bench.scores import versions
@@ -112,9 +112,10 @@ def read_settings(path: Path) -> Settings:
             raise SpecificationError(
                 f"{path}: {name!r} is a replica, which has the settings of {name.partition('@')[0]!r}"
             )
+        factory = Task(name, 0).factory
         try:
-            if ":" not in name:  # what is one's own is imported where it runs
-                composition(Task(name, 0).factory)
+            if not own_modules(factory):  # what is one's own is imported where it runs
+                composition(factory)
         except SpecificationError as error:
             raise SpecificationError(f"{path}: {error}") from None
     by_hand = tuple(name for name in agents if "tried" not in content["agents"][name])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duelgym
+from duelgym_agents.registry import own_modules, parts_of
 from duelgym_bench.files import sha256_of
 from duelgym_bench.leaderboard.check import (
     WITHOUT_TEXTS,
@@ -86,7 +87,7 @@ def new(
     round = read_round(root, round_name) if round_name else _open_round(root)
     plans = {directory: load_plan(directory) for directory in runs}
     agent = agent or _only_agent(plans)
-    if "#" in agent or "@" in agent or ("+" in agent and ":" in agent and not agent.startswith("sb3:")):
+    if Task(agent, 0).factory != agent or (own_modules(agent) and parts_of(agent)):
         way_out = (
             "name your module:factory, such as agent = functools.partial(make_agent, RULE, REWARD_MODEL, SETTING=VALUE)"
         )
