@@ -95,7 +95,7 @@ def as_text(table: Table, width: int = WIDTH) -> str:
     columns = list(zip(table.header, *table.rows, strict=True))
     columns = [tuple(printable(cell) for cell in column) for column in columns]
     widths = [max(map(len, column)) for column in columns]
-    name_width = min(widths[0], max(24, width - sum(w + 2 for w in widths[1:])), 48)
+    name_width = min(widths[0], max(28, width - sum(w + 2 for w in widths[1:])), 48)
     names = [cut(name, name_width).ljust(name_width) for name in columns[0]]
     lines = [printable(table.title), *textwrap.wrap(printable(table.note), width), ""]
     start = 1
