@@ -27,6 +27,10 @@ def logit(p):
     return math.log(p / (1 - p))
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
 def pick(rule, utilities):
     return rule(np.array(utilities, np.float32), np.random.default_rng(0)).pairs.tolist()
 
@@ -46,6 +50,14 @@ def test_infomax_logit_variances_by_hand_and_against_infomax():
     assert score_pairs(utilities, sample_variance)[0] == pytest.approx([2, 32, 50])
     assert pick(InfomaxLogit(), utilities) == [[1, 2]]
     assert pick(Infomax(), utilities) == [[0, 1]]
+
+
+def test_infomax_sees_a_spread_of_one_in_ten_thousand():
+    # Candidate 0 against either other: .5 and .5001, or .49995 and .50005; variance 5e-9. The others' duel is certain.
+    utilities = np.array([[[0, 0, 0.0002]], [[0.0004, 0, 0.0002]]], np.float32)
+    selection = Infomax()(utilities, np.random.default_rng(0))
+    assert selection.pairs.tolist() != [[1, 2]]
+    assert selection.fallbacks == 0
 
 
 def test_variance_of_equal_samples_is_exactly_zero():
@@ -69,6 +81,19 @@ def test_infomax_width_does_not_see_what_candidates_share():
     utilities = [[[-1.0, -1.0, 0.0]], [[0.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]]]
     assert pick(InfomaxWidth(), utilities) == [[0, 1]]
     assert pick(InfomaxLogit(), utilities) != [[0, 1]]
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10**6), width=st.sampled_from([0.5, 1.0, 3.0]))
+def test_infomax_width_equals_its_definition(seed, width):
+    utilities = np.random.default_rng(seed).standard_normal((5, 4, 6)).astype(np.float32)
+    mean, radius = utilities.mean(axis=0), width * utilities.std(axis=0, ddof=1)
+    low, high = mean - radius, mean + radius
+    first, second = np.triu_indices(6, k=1)
+    widths = sigmoid(high[:, first] - low[:, second]) - sigmoid(low[:, first] - high[:, second])
+    for b, pair in enumerate(pick(InfomaxWidth(width=width), utilities)):
+        best = widths[b].argmax()
+        assert pair == [first[best], second[best]]
 
 
 # --- BALD -------------------------------------------------------------------------------------------------

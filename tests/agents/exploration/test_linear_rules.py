@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -58,6 +59,11 @@ def select(rule, posterior, seed=0):
 
 def with_features(posterior, features):
     return LinearPosterior(features, posterior.mean, posterior.covariance)
+
+
+def difference_variances(posterior):
+    z = posterior.features[:, :, None].astype(float) - posterior.features[:, None]
+    return np.einsum("bijd,de,bije->bij", z, posterior.covariance.astype(float), z)
 
 
 def pair_counts(rule, posterior, repeats, seed=0):
@@ -174,10 +180,9 @@ def test_d_optimal_breaks_ties_uniformly():
 
 def test_d_optimal_equals_its_definition():
     posterior = posterior_of(4, 7, seed=9)
-    for (i, j), features in zip(select(DOptimal(), posterior).pairs, posterior.features.astype(float), strict=True):
-        z = features[:, None] - features[None]
-        variances = np.einsum("ijd,de,ije->ij", z, posterior.covariance, z)
-        assert variances[i, j] == pytest.approx(variances.max())
+    variances = difference_variances(posterior)
+    for b, (i, j) in enumerate(select(DOptimal(), posterior).pairs):
+        assert variances[b, i, j] == pytest.approx(variances[b].max())
 
 
 # --- CoLSTIM --------------------------------------------------------------------------------------------------------
@@ -208,9 +213,19 @@ def test_colstim_by_hand():
     assert CoLSTIM(confidence=0)(posterior, Noise(noise)).pairs.tolist() == [[0, 1]]
     # Noise 0 and 0.4: 1/2 and -1/2 + 0.8 = 0.3.
     assert CoLSTIM(confidence=0)(posterior, Noise([[0, 0, 0.4]])).pairs.tolist() == [[0, 1]]
-    # Noise -1 and 9: -3/2 and, cut to 5, -1/2 + 10 = 9.5; cut to 1/2, 1/2 - 1 = -1/2 and -1/2 + 1 = 1/2.
-    assert CoLSTIM(confidence=0)(posterior, Noise([[-1, 0, 9]])).pairs.tolist() == [[2, 0]]
-    assert CoLSTIM(confidence=0, threshold=0.5)(posterior, Noise([[9, 0, -9]])).pairs.tolist() == [[0, 1]]
+    # Noise 0.3 and 9: 1/2 + 0.6 = 1.1 and, cut to 5, -1/2 + 10 = 9.5; cut to 1/2, -1/2 + 1 = 1/2.
+    assert CoLSTIM(confidence=0)(posterior, Noise([[0.3, 0, 9]])).pairs.tolist() == [[2, 0]]
+    assert CoLSTIM(confidence=0, threshold=0.5)(posterior, Noise([[0.3, 0, 9]])).pairs.tolist() == [[0, 1]]
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10**6), confidence=st.sampled_from([0.5, 2.0, 8.0]))
+def test_challengers_of_colstim_equal_their_definition(seed, confidence):
+    posterior = posterior_of(8, 6, dim=4, seed=seed)
+    utilities, variances = posterior.utilities(), difference_variances(posterior)
+    for b, (i, j) in enumerate(select(CoLSTIM(confidence=confidence), posterior, seed).pairs):
+        worth = utilities[b] + confidence * np.sqrt(variances[b, i])
+        assert worth[j] == pytest.approx(np.delete(worth, i).max(), abs=1e-4)
 
 
 def test_colstim_without_uncertainty_compares_the_two_best():
@@ -273,6 +288,39 @@ def test_stages_halve_from_the_first_width():
     posterior = independent([0, 0], [0.01, 0.01])
     assert [select(StagewiseDuel(n_stages=n), posterior).fallbacks for n in (3, 4)] == [1, 0]
     assert [select(StagewiseDuel(n_stages=2, first_width=w), posterior).fallbacks for w in (0.3, 0.28)] == [1, 0]
+
+
+def answers_of_stages(rule, utilities, variances):
+    """Return the pairs that the rule may ask about one prompt, stage by stage."""
+    survivors = list(range(len(utilities)))
+    for stage in range(rule.n_stages):
+        width = rule.first_width / 2**stage
+        least_certain = max(combinations(survivors, 2), key=variances.__getitem__)
+        if variances[least_certain] > width**2:
+            return [least_certain]
+        best_first = sorted(survivors, key=lambda i: -utilities[i])
+        near = [i for i in survivors if utilities[i] >= utilities[best_first[0]] - rule.confidence * width]
+        survivors = near if len(near) > 1 else sorted(best_first[:2])
+    if rule.name == "stad":
+        return list(combinations(survivors, 2))
+    promise = utilities[:, None] + utilities + rule.confidence * np.sqrt(variances)
+    return [max(combinations(survivors, 2), key=promise.__getitem__)]
+
+
+@pytest.mark.parametrize("kind", STAGED)
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    first_width=st.sampled_from([0.5, 1.0, 4.0]),
+    confidence=st.sampled_from([0.5, 2.0]),
+    n_stages=st.integers(1, 4),
+)
+def test_staged_rules_equal_their_definition(kind, seed, first_width, confidence, n_stages):
+    rule = kind(first_width=first_width, confidence=confidence, n_stages=n_stages)
+    posterior = posterior_of(4, 5, dim=3, seed=seed, scale=0.5)
+    variances = difference_variances(posterior)
+    for b, pair in enumerate(select(rule, posterior, seed).pairs):
+        assert tuple(pair) in answers_of_stages(rule, posterior.utilities()[b], variances[b])
 
 
 @pytest.mark.parametrize("rule", STAGED)

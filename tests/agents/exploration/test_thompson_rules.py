@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from duelgym.errors import SpecificationError
 from duelgym_agents.exploration import (
@@ -146,6 +148,17 @@ def test_thompson_max_width_by_hand():
     assert (selection.retries, selection.fallbacks) == (0, 0)
 
 
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10**6), width=st.sampled_from([0.5, 1.0, 3.0]))
+def test_rivals_of_thompson_max_width_equal_their_definition(seed, width):
+    utilities = np.random.default_rng(seed).standard_normal((4, 8, 6)).astype(np.float32)
+    mean, radius = utilities.mean(axis=0), width * utilities.std(axis=0, ddof=1)
+    for b, (i, j) in enumerate(ThompsonMaxWidth(width=width)(utilities, np.random.default_rng(seed)).pairs):
+        gap, both = mean[b, i] - mean[b], radius[b, i] + radius[b]
+        widths = 1 / (1 + np.exp(-gap - both)) - 1 / (1 + np.exp(-gap + both))
+        assert widths[j] == pytest.approx(np.delete(widths, i).max(), abs=1e-6)
+
+
 def test_reverse_double_thompson_shows_a_best_and_a_worst():
     counts, selection = counts_of(ReverseDoubleThompson(), ONE_IN_FOUR)
     assert_distributed(counts, [[0, 0, 1 / 4], [0, 0, 3 / 4], [0, 0, 0]])
@@ -160,3 +173,11 @@ def test_reverse_double_thompson_draws_the_worst_afresh_where_it_is_the_best():
     assert_distributed(counts, [[0, 1 / 4], [3 / 4, 0]])
     assert selection.fallbacks == 0
     assert selection.retries == pytest.approx(REPEATS, abs=4 * np.sqrt(REPEATS * 6))
+
+
+def test_the_width_scales_the_noise_of_best_and_worst():
+    # At width 2 the best is 0 three times in eight, the worst is 0 five times in eight: alike in 15/64 + 15/64.
+    counts, _ = counts_of(ReverseDoubleThompson(width=2), ONE_IN_FOUR)
+    assert_distributed(counts, [[0, 0, 3 / 8], [0, 0, 5 / 8], [0, 0, 0]])
+    _, selection = counts_of(ReverseDoubleThompson(width=2, max_retries=0), np.array(ONE_IN_FOUR)[:, :, :2])
+    assert selection.fallbacks == pytest.approx(REPEATS * 30 / 64, abs=4 * np.sqrt(REPEATS / 4))
