@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Int8, Int64
 
+from duelgym.errors import SpecificationError
+
 PREFERENCE_FIRST = 0
 PREFERENCE_SECOND = 1
 PREFERENCE_NONE = 2
@@ -25,6 +27,9 @@ class Contexts:
         candidates: response embeddings, in the (permuted) order in which they are shown.
         prompt_texts: one string per prompt; only for agents with ``needs_texts = True``.
         candidate_texts: ``n_candidates`` strings per prompt; only for agents with ``needs_texts = True``.
+
+    Raises:
+        SpecificationError: if the embeddings are not float32 arrays of these shapes.
     """
 
     prompts: Float32[np.ndarray, "batch prompt_dim"]
@@ -32,8 +37,24 @@ class Contexts:
     prompt_texts: tuple[str, ...] | None = None
     candidate_texts: tuple[tuple[str, ...], ...] | None = None
 
+    def __post_init__(self) -> None:
+        for name, array, axes in (("prompts", self.prompts, 2), ("candidates", self.candidates, 3)):
+            if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.ndim != axes:
+                raise SpecificationError(
+                    f"{name} must be a float32 array with {axes} axes, not {_described(array)}: "
+                    "prompts are (batch, prompt_dim), candidates (batch, n_candidates, candidate_dim)"
+                )
+        if len(self.prompts) != len(self.candidates):
+            raise SpecificationError(
+                f"there are {len(self.prompts)} prompts and candidates of {len(self.candidates)}; each prompt needs its own"
+            )
+
     def __len__(self) -> int:
         return len(self.prompts)
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 @runtime_checkable

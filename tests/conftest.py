@@ -10,16 +10,18 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 import duelgym  # noqa: E402, F401  (registers the ids)
 from duelgym.testing import make_pool  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
-# No deadline, since a first call loads torch and a machine may be busy. What gates a change draws the same examples each
-# time; elsewhere they are new ones.
-settings.register_profile("duelgym", deadline=None, derandomize="CI" in os.environ)
+# Neither a deadline nor a limit on drawing, since a first call loads torch and a machine may be busy. What gates a change
+# draws the same examples each time; elsewhere they are new ones.
+settings.register_profile(
+    "duelgym", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("duelgym")
 
 

@@ -1,16 +1,20 @@
 """The README's snippets and commands run as printed."""
 
 import contextlib
+import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from quick_commands import give
 
+from duelgym.pools.encoding import Encoded
 from duelgym.testing import check_agent
 from duelgym_agents.catalogue import REWARD_MODELS, RULES
 
@@ -64,8 +68,8 @@ def test_the_agent_of_ten_lines_runs_with_the_printed_commands_and_a_smaller_bud
     exec(compile(source, "README.md", "exec"), defined)
     check_agent(defined["Taste"])
     run, report = (command for command in COMMANDS if "runs/mine" in command)
-    assert run.endswith("--queries 640 --seeds 4 --out runs/mine")
-    _run(run.replace("--queries 640 --seeds 4", "--queries 64 --seeds 1"), tmp_path)
+    assert run.endswith("--queries 640 --seeds 5 --out runs/mine")
+    _run(run.replace("--queries 640 --seeds 5", "--queries 64 --seeds 1"), tmp_path)
     shown = _run(report, tmp_path)
     assert "my_agent:Taste" in shown and shown.strip().endswith("runs/mine/report.html")
 
@@ -85,14 +89,74 @@ def test_the_commands_on_real_data_run_with_a_smaller_budget(tmp_path, real_data
     assert "longest answer" in _run(report, tmp_path)
 
 
+def _saved(page, folder):
+    """Save the blocks of a page of docs as the files named above them; return the page."""
+    page = (ROOT / "docs" / page).read_text()
+    for block in re.finditer(r"```(?:python|jsonl?|toml)\n(.*?)```", page, flags=re.S):
+        name = re.findall(r"`(\w+\.(?:py|jsonl?|toml))`", page[: block.start()])[-1]
+        with (folder / name).open("a") as file:
+            file.write(block[1])
+    return page
+
+
+@pytest.mark.usefixtures("quick_references")
+def test_responses_of_ones_own_are_rated_or_judged_as_printed(tmp_path, monkeypatch, capsys):
+    """The files and commands of docs/your-own-data.md, with more prompts, made-up embeddings and a smaller budget."""
+
+    def encode(texts, *, encoder):
+        assert encoder == "sentence-transformers/all-MiniLM-L6-v2"
+        vectors = np.random.default_rng(0).standard_normal((len(texts), 16)).astype(np.float32)
+        return Encoded(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.zeros(len(texts), bool), {})
+
+    monkeypatch.setattr("duelgym.pools.encoding.encode_texts", encode)
+    page = _saved("your-own-data.md", tmp_path)
+    rows = tmp_path / "mine.jsonl"
+    example = json.loads(rows.read_text())
+    with rows.open("a") as file:
+        for k in range(40):
+            ratings = [(k + c * c) % 5 for c in range(3)]
+            file.write(json.dumps(example | {"prompt": f"Question {k}, of {k * k}?", "ratings": ratings}) + "\n")
+    own, info, run, report, label = map(shlex.split, _commands(page))
+
+    def execute(python, script, *arguments):
+        assert python == "python"
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(script, run_name="__main__")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    execute(*own)
+    assert "41 x 3 candidates" in _run(shlex.join(info), tmp_path)
+    _run(shlex.join(run).replace("--queries 640 --seeds 5", "--queries 64 --seeds 1"), tmp_path)
+    assert _run(shlex.join(report), tmp_path).startswith("mine  (untuned)")
+
+    typed = iter(["1", "2", "=", "", "1", EOFError])  # the sixth question is not answered: the second batch is lost
+
+    def answer(question):
+        reply = next(typed)
+        if reply is EOFError:
+            raise EOFError
+        return reply
+
+    monkeypatch.setattr("builtins.input", answer)
+    assert label[-1] == "200"
+    label[-1] = "8"
+    with pytest.raises(EOFError):
+        execute(*label)
+    typed = iter("1212")
+    execute(*label)
+    assert [json.loads(line)[2] for line in Path("labels.jsonl").read_text().splitlines()] == [
+        [0, 1, 3, 2],
+        [0, 1, 0, 1],
+    ]
+    assert capsys.readouterr().out.count("\n  ") == 41  # what it recommends for each prompt
+
+
 @pytest.mark.usefixtures("quick_references")
 def test_what_one_adds_oneself_runs_as_printed_with_a_smaller_budget(tmp_path):
     """The files of docs/extending.md, each made of the blocks below its name, and its commands."""
-    page = (ROOT / "docs" / "extending.md").read_text()
-    for block in re.finditer(r"```(?:python|json|toml)\n(.*?)```", page, flags=re.S):
-        name = re.findall(r"`(\w+\.(?:py|json|toml))`", page[: block.start()])[-1]
-        with (tmp_path / name).open("a") as file:
-            file.write(block[1])
+    page = _saved("extending.md", tmp_path)
     subprocess.run([sys.executable, "check.py"], cwd=tmp_path, check=True)
     shown = [
         _run(

@@ -34,7 +34,8 @@ class AgentSpec:
 
 _EE2024 = (
     "In the manner of Dwaracherla et al. (2024), who leave open network size, optimiser, learning rate, steps, "
-    "minibatch and regulariser: see ReplaySettings for what was chosen, untuned and equal for all agents."
+    "minibatch, regulariser and its decay: see ReplaySettings for what was chosen, untuned and equal for all agents. Whether "
+    "particles add a frozen prior network is open too; chosen: none."
 )
 _EE2026 = (
     "In the manner of Efficient Exploration at Scale (2603.17378), with candidates that stay as they are: pairs of largest "
@@ -49,7 +50,9 @@ _SEA = (
 )
 _ACTIVEUF = (
     "In the manner of ActiveUltraFeedback (2603.09692) and its code: 20 networks of 2 x 128 at 5e-5, bounds at one "
-    "standard deviation. There a batch of 64 takes up to 100 steps of 64, so here 50 for each batch; its regulariser, a "
+    "standard deviation. There each batch of 64 labels is followed by one pass over its last 100 batches or a part of them, so by 1 step of 64 "
+    "at first and by 100 at most, at a rate that falls as a cosine; here every 32 labels by 50 steps on the last 3 200, at one "
+    "rate, from the first batch on: four times as many over the first 3 200 labels. Its regulariser, a "
     "mean over some 344 000 weights beside a mean over duels, is 1e-3 in the sum form used here at 344 duels, and falls tenfold in "
     "some 310, which the half-life keeps; its term that centres rewards is left out. What the paper leaves open is as in that code. Labels here are Bradley-Terry bits, there a judge's scores compared."
 )
@@ -251,13 +254,19 @@ AGENTS: dict[str, AgentSpec] = {
             f"Feel-good Thompson sampling (FGTS.CDB, 2404.06013). {_LINEAR} Open: how the tilted posterior is sampled and the weight "
             "of the feel-good term; chosen: resampling, and 1 (see the rule).",
         ),
-        _published("vacdb", rules.VarianceAware(), "bayesian_linear", _RESPONSES, f"Variance-aware. {_RIDGE}"),
+        _published(
+            "vacdb",
+            rules.VarianceAware(),
+            "bayesian_linear",
+            _RESPONSES,
+            f"Variance-aware (VACDB, 2310.00968). {_RIDGE}",
+        ),
         _published(
             "stad",
             rules.StagewiseDuel(),
             "bayesian_linear",
             _RESPONSES,
-            f"Sta'D of Saha and Gopalan: the most informative pair among plausible winners. {_RIDGE}",
+            f"Sta'D (Saha 2021, 2002.08583): the most informative pair among plausible winners. {_RIDGE}",
         ),
     )
 }

@@ -48,7 +48,7 @@ class DuelEnv(HoldsSession, gym.Env[Observation, np.ndarray]):
       pairs are tied. On the way from a win rate of 0.5 to the oracle's, over 10 seeds, a policy that knows the
       population and no rater comes to 23 % [11 35], one that is given all learning utilities to 59 % [54 67].
     * ``AlpacaEvalDuel-v0``: 55 language models judged by GPT-4; ``pool=DIR`` required; ``split``, ``fold``.
-    * ``PoolDuel-v0``: any pool that ``duelgym pool record`` has made; ``pool=DIR`` required; ``split``, ``fold``.
+    * ``PoolDuel-v0``: any pool (``duelgym pool record``, :func:`duelgym.pools.write_pool`); ``pool=DIR`` required; ``split``, ``fold``.
     * ``SyntheticDuel-v0``: Gaussian features, clipped at 4 standard deviations and divided by 4; ``dimension=16``,
       ``utility="random_features" | "mlp" | "linear"``, ``prompt_share=0.5``; 16 candidates, temperature 1.
     * ``LLMDuelLive-v0``: a language model that answers while the episode runs, loaded at the first reset. ``generator``: its

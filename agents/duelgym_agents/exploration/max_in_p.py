@@ -18,7 +18,7 @@ from duelgym_agents.exploration.rule import Selection
 class MaxInP:
     """Keeps the candidates that no other beats with confidence, and picks the pair of them most in doubt.
 
-    Maximum informative pair, Saha and Gopalan 2020 (2002.08583), the first of two algorithms: candidate i stays if,
+    Maximum informative pair, Saha 2021 (2002.08583), the first of two algorithms: candidate i stays if,
     for every j, mean + ``width`` standard deviations of u_i - u_j over samples is at least 0; of those that stay,
     the pair with the largest deviation of u_i - u_j. The paper's deviation is the norm of the feature difference in the inverse
     design matrix, of which the samples' deviation is the posterior counterpart. Ties are decided at random; the
