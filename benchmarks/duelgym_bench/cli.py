@@ -137,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         "--against", default="", metavar="A,B", help="agents to subtract from all others, beside the passive baseline"
     )
     report.add_argument(
+        "--pool", type=Path, metavar="DIR", help="where the pool of the runs is now, if not where it was"
+    )
+    report.add_argument(
         "--simulator",
         action="append",
         default=[],

@@ -217,7 +217,7 @@ def report(options: argparse.Namespace, given: list[str]) -> int:
         check_against((*baseline, *against), load_plan(directory).agents)  # before an hour of scoring
     summaries, pages = {}, []
     for name, directory in suite.directories.items():
-        results = score(directory, jobs=options.jobs, own=options.simulator)
+        results = score(directory, jobs=options.jobs, own=options.simulator, pool=options.pool)
         results = replace(results, baseline=options.baseline or results.baseline)
         summaries[name] = summary = summarise(results, against=against)
         pages.append(write_report(results, directory, summary).page)

@@ -147,10 +147,15 @@ def reference_means(references: References, runs: Sequence[RunScores], resamples
         runs: those of one agent, whose seeds and prompts the means are over.
         resamples: of these seeds and prompts.
     """
+    return {name: _policy_mean(of, runs, resamples) for name, of in reference_wins(references).items()}
+
+
+def reference_wins(references: References) -> dict[str, Sequence[Float64[np.ndarray, " prompts"]]]:
+    """Return win rates per prompt, one array a seed, of the oracle, the supervised reference (if any) and every policy."""
     wins = {ORACLE: references.oracle}
     if references.supervised is not None:
         wins[SUPERVISED] = references.supervised
-    return {name: _policy_mean(of, runs, resamples) for name, of in {**wins, **references.policies}.items()}
+    return {**wins, **references.policies}
 
 
 def _references(

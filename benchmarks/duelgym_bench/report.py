@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from duelgym_bench.csv_files import curves_csv, seeds_csv
 from duelgym_bench.curves import Summary
 from duelgym_bench.curves_summary import summarise
 from duelgym_bench.files import write_atomically
@@ -23,7 +22,6 @@ from duelgym_bench.pictures import PICTURES, picture
 from duelgym_bench.plots import caption, draw, report_sheet, save
 from duelgym_bench.report_tables import tables
 from duelgym_bench.scored import Results
-from duelgym_bench.statistics import Interval
 from duelgym_bench.table import WIDTH, as_markdown, as_text, printable
 
 
@@ -35,17 +33,19 @@ class ReportPaths:
         page: the HTML page.
         json: every number.
         csv: curves as a long table.
+        seeds: the same of each seed alone.
         pictures: name -> (SVG, PNG); without the pictures that there was nothing to draw for.
     """
 
     page: Path
     json: Path
     csv: Path
+    seeds: Path
     pictures: Mapping[str, tuple[Path, Path]]
 
 
 def write_report(results: Results, out: Path, summary: Summary | None = None) -> ReportPaths:
-    """Write ``report.html``, ``results.json``, ``results.csv`` and the pictures into ``out``, each atomically.
+    """Write ``report.html``, ``results.json``, ``results.csv``, ``seeds.csv`` and the pictures into ``out``, each atomically.
 
     Equal results give equal bytes. A summary at hand saves computing it again.
 
@@ -71,9 +71,10 @@ def write_report(results: Results, out: Path, summary: Summary | None = None) ->
         paths[name] = files
         inline.append(plot(shown, sheet))
     html = page(results, summary, tables(results, summary), inline)
-    written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", paths)
+    written = ReportPaths(out / "report.html", out / "results.json", out / "results.csv", out / "seeds.csv", paths)
     write_atomically(written.json, as_json(results, summary))
-    write_atomically(written.csv, as_csv(summary))
+    write_atomically(written.csv, curves_csv(summary))
+    write_atomically(written.seeds, seeds_csv(results))
     write_atomically(written.page, html)
     return written
 
@@ -115,61 +116,3 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def as_csv(summary: Summary) -> str:
-    """Return a long table: one line for each agent (or reference), quantity and checkpoint (none for areas and fits)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["agent", "quantity", "checkpoint", "mean", "low", "high", "seeds", "prompts"])
-    for name, quantity, interval in _curves(summary):
-        for k, checkpoint in enumerate(summary.checkpoints):
-            at = interval[k] if interval.value.ndim else interval
-            numbers = (repr(float(x)) for x in (at.value, at.low, at.high))
-            writer.writerow([name, quantity, int(checkpoint), *numbers, summary.n_seeds, summary.n_prompts])
-    for name, quantity, of in _scalars(summary):
-        numbers = (repr(float(x)) for x in (of.value, of.low, of.high))
-        writer.writerow([name, quantity, "", *numbers, summary.n_seeds, summary.n_prompts])
-    return text.getvalue()
-
-
-def _scalars(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
-    for agent in summary.agents:
-        yield agent.agent, "area", agent.area
-        yield agent.agent, "area_iqm", agent.area_iqm
-        for share, cost in agent.queries_to.items():
-            yield agent.agent, f"queries_to_{share}", cost
-        if agent.fit is not None:
-            yield agent.agent, "fit_a", agent.fit.a
-            yield agent.agent, "fit_b", agent.fit.b
-        for k, threshold in enumerate(summary.thresholds):
-            yield agent.agent, f"profile_above_{threshold:.4f}", agent.profile[k]
-    for reference in summary.references:
-        yield reference.name, "area", reference.area
-    for difference in summary.differences:
-        yield f"{difference.agent} - {difference.against}", "area_difference", difference.area
-        yield f"{difference.agent} - {difference.against}", "probability_of_improvement", difference.improvement
-
-
-def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
-    for agent in summary.agents:
-        yield agent.agent, "win", agent.win
-        if agent.win_reference is not None:
-            yield agent.agent, "win_reference", agent.win_reference
-        if agent.common is not None:
-            yield agent.agent, "common", agent.common
-        yield agent.agent, "simple_regret", agent.simple_regret
-        for kind, regret in agent.regret.items():
-            yield agent.agent, f"{kind}_regret", regret
-        for kind, label in agent.labels.items():
-            yield agent.agent, f"{kind}_per_label", label
-        for kind, accuracy in agent.accuracy.items():
-            yield agent.agent, f"{kind}_accuracy", accuracy
-        for kind, excess in agent.excess_nll.items():
-            yield agent.agent, f"{kind}_excess_nll", excess
-    for reference in summary.references:
-        yield reference.name, "win", reference.win
-        if reference.win_reference is not None:
-            yield reference.name, "win_reference", reference.win_reference
-    for difference in summary.differences:
-        yield f"{difference.agent} - {difference.against}", "win_difference", difference.win

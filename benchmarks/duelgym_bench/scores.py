@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jaxtyping import Float64, Int64
 from tqdm import tqdm
 
 import duelgym
-from duelgym.errors import LogError
+from duelgym.errors import LogError, SpecificationError
 from duelgym.metrics import Judged, binary_entropy
 from duelgym.rounds import QueryLog, read_queries
 from duelgym.rounds.replay import begin, replayed
@@ -31,19 +32,20 @@ from duelgym_bench.scored import Results, RunScores
 from duelgym_bench.uncertainty import ACCURACIES, KINDS
 
 
-def score(out: Path, *, jobs: int = 1, own: Collection[str] = ()) -> Results:
+def score(out: Path, *, jobs: int = 1, own: Collection[str] = (), pool: Path | None = None) -> Results:
     """Score every run of a directory.
 
     Args:
         out: the directory.
         jobs: processes.
         own: simulators of one's own, ``package.module:CLASS``, that may be imported if the runs were made with them.
+        pool: where the pool of the runs is now; None: where it was. The logs say by its hash that it is the same.
 
     Raises:
-        SpecificationError: if the runs were made with another one.
-        LogError: if a run is missing, unfinished or changed, or does not replay: incomplete is refused, not filled in.
+        SpecificationError: if the runs were made with another simulator, or on no pool although one is given.
+        LogError: if the pool or a run is missing, unfinished or changed, or does not replay: incomplete is refused, not filled in.
     """
-    plan = load_plan(out)
+    plan = _on_pool(load_plan(out), out, pool)
     if plan.tuning:
         raise LogError(f"{out} holds runs for tuning, which are no results; report runs of 'duelgym-bench run'")
     check_own(str(out), plan.env_kwargs.get("simulator"), own)
@@ -58,10 +60,10 @@ def score(out: Path, *, jobs: int = 1, own: Collection[str] = ()) -> Results:
         raise LogError(f"{out / 'runs' / foreign[0]}: not a run of this plan; move it away")
     bar = partial(tqdm, disable=None, unit="")
     try:
-        with workers(min(jobs, len(tasks))) as pool:
-            ceilings = pool.map(partial(seed_references, plan), range(plan.seeds))
+        with workers(min(jobs, len(tasks))) as processes:
+            ceilings = processes.map(partial(seed_references, plan), range(plan.seeds))
             runs = tuple(
-                bar(pool.map(partial(score_run, plan, out), tasks), total=len(tasks), desc="replaying and scoring")
+                bar(processes.map(partial(score_run, plan, out), tasks), total=len(tasks), desc="replaying and scoring")
             )
             references = merged(plan, list(bar(ceilings, total=plan.seeds, desc="references")))
     except BrokenProcessPool:
@@ -83,6 +85,20 @@ def score(out: Path, *, jobs: int = 1, own: Collection[str] = ()) -> Results:
         runs=runs,
         references=references,
     )
+
+
+def _on_pool(plan: Plan, out: Path, pool: Path | None) -> Plan:
+    """Return the plan with its pool where it is now."""
+    recorded = plan.env_kwargs.get("pool")
+    if pool is None:
+        if recorded is not None and not Path(str(recorded)).exists():
+            raise LogError(
+                f"{out}: the pool of these runs was {recorded}, which is not there; name its place with --pool DIR"
+            )
+        return plan
+    if recorded is None:
+        raise SpecificationError(f"--pool is {str(pool)!r}, but the runs in {out} were made on no pool; leave it out")
+    return replace(plan, env_kwargs={**plan.env_kwargs, "pool": str(pool)})
 
 
 def score_run(plan: Plan, out: Path, task: Task) -> RunScores:

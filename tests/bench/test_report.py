@@ -50,7 +50,7 @@ def test_report_is_complete_and_equal_results_give_equal_bytes(tmp_path: Path):
     first, second = write_report(results, tmp_path / "a"), write_report(results, tmp_path / "b")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     pictures = [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
-    assert names == sorted(["report.html", "results.json", "results.csv", *pictures])
+    assert names == sorted(["report.html", "results.json", "results.csv", "seeds.csv", *pictures])
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert set(first.pictures) == set(PICTURES)
@@ -62,6 +62,13 @@ def test_report_is_complete_and_equal_results_give_equal_bytes(tmp_path: Path):
         rows = list(csv.DictReader(file))
     last = next(r for r in rows if (r["agent"], r["quantity"], r["checkpoint"]) == ("thompson", "win", "6400"))
     assert float(last["low"]) < float(last["mean"]) < float(last["high"])
+    with second.seeds.open() as file:
+        by_seed = [
+            float(r["value"])
+            for r in csv.DictReader(file)
+            if (r["agent"], r["quantity"], r["checkpoint"]) == ("thompson", "win", "6400")
+        ]
+    assert len(by_seed) == int(last["seeds"]) and np.mean(by_seed) == pytest.approx(float(last["mean"]))
     shown = first.page.read_text()
     assert "untuned" in shown
     for table in tables(results, summarise(results)):

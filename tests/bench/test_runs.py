@@ -14,6 +14,7 @@ from small_runs import LEARNER, RESUMABLE, directory, logs, run
 from duelgym import Contexts
 from duelgym.errors import LogError
 from duelgym.rounds import read_queries
+from duelgym.testing import make_pool
 from duelgym_bench.locks import alone
 from duelgym_bench.plan import Task
 from duelgym_bench.plan_directory import load_plan
@@ -96,13 +97,30 @@ def test_a_learner_beats_uniform_choice_and_the_supervised_reference_beats_it(re
 def test_report_writes_everything_names_it_and_refuses_a_baseline_that_did_not_run_before_it_scores(home, finished):
     done = bench(home, "report", finished, "--jobs", 1)
     assert done.stdout.strip().splitlines()[-1] == f"report: {finished / 'report.html'}"
-    for name in ("report.html", "curves.svg", "curves.png", "results.json", "results.csv"):
+    for name in ("report.html", "curves.svg", "curves.png", "results.json", "results.csv", "seeds.csv"):
         assert (finished / name).stat().st_size > 0
     before = (finished / "results.json").stat().st_mtime_ns
     refused = bench(home, "report", finished, "--baseline", "nobody", check=False)
     words = "'nobody' is not among the agents; there are runs of my_agents:Learner"
     assert refused.returncode == 1 and words in refused.stderr
     assert (finished / "results.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.usefixtures("quick_references")
+def test_a_pool_may_have_moved_but_must_be_the_same(home, finished, tmp_path):
+    there, moved, other, out = (tmp_path / name for name in ("there", "moved", "other", "out"))
+    make_pool(there), make_pool(other, seed=1)
+    kwargs = ["--env", "PoolDuel-v0", "--env-kwargs", json.dumps({"pool": str(there)}), "--seeds", 1, "--jobs", 1]
+    bench(home, "run", *kwargs, "--agents", LEARNER, "--queries", 32, "--batch-size", 8, "--no-check", "--out", out)
+    there.rename(moved)
+    for arguments, words in (
+        ([out], f"the pool of these runs was {there}, which is not there; name its place with --pool DIR"),
+        ([out, "--pool", other], "the run is of another plan or pool"),
+        ([finished, "--pool", moved], "were made on no pool; leave it out"),
+    ):
+        refused = bench(home, "report", *arguments, "--jobs", 1, check=False)
+        assert refused.returncode == 1 and words in refused.stderr
+    assert LEARNER in bench(home, "report", out, "--pool", moved, "--jobs", 1).stdout
 
 
 def test_widening_keeps_what_is_there_and_another_plan_is_refused(home, finished, tmp_path):

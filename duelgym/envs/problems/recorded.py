@@ -53,7 +53,9 @@ def pool_duel(
 ) -> Problem:
     """Build the problem of ``PoolDuel-v0``: see :class:`duelgym.envs.DuelEnv` for the arguments."""
     if pool is None:
-        raise SpecificationError("PoolDuel-v0 needs pool=DIR, a pool recorded with 'duelgym pool record'")
+        raise SpecificationError(
+            "PoolDuel-v0 needs pool=DIR; make a pool with 'duelgym pool record', or of your own data with duelgym.pools.write_pool"
+        )
     asked = _Replayed(split, fold, n_candidates, rater, simulator, temperature)
     return asked.problem("pool", _opened(pool))
 
