@@ -106,7 +106,7 @@ def forecast_text(plan: Plan, out: Path, found: Forecast, *, jobs: int) -> str:
             f"{_agents(found.from_probes)} guessed from the first batches: longer where one slows down as labels add up"
         )
     if found.short:
-        sources.append(f"without {_agents(found.short)} with too few batches to be worth measuring")
+        sources.append(f"{_agents(found.short)} too short to be worth a guess")
     if found.failed:
         sources.append(f"without {', '.join(found.failed)}, which failed when tried")
     about = f"about {duration(found.seconds)}, {jobs} at a time" if found.seconds else "not measured"

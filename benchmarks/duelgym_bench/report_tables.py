@@ -298,7 +298,8 @@ def _components(summary: Summary) -> Table:
     return Table(
         "Where the uncertainty comes from",
         "Standard deviation of the win rate at the budget, over resamples of seeds alone, of prompts alone, and of both, "
-        "where what seeds and prompts have in common counts once."
+        "where what seeds and prompts have in common counts once. Where no two seeds share prompts, new seeds are new prompts "
+        "too, so that seeds and both are equal."
         + (" With one seed nothing is known of the variance between seeds." if summary.n_seeds == 1 else ""),
         ("win rate of", "seeds", "prompts", "both"),
         tuple((part.name, points(part.seeds), points(part.prompts), points(part.both)) for part in summary.components),
