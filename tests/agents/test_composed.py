@@ -72,6 +72,16 @@ def test_counters_by_hand():
     }
 
 
+def test_ties_are_answers_and_another_prompt_makes_another_question():
+    agent = RewardModelAgent(FixedModel(np.zeros((3, 4))), Passive(), n_samples=1, rng=np.random.default_rng(0))
+    contexts = contexts_of(np.random.default_rng(0), 4, 3)
+    agent.observe(contexts, np.array([[0, 1]] * 3), np.array([3, 3, 2], np.int8))
+    elsewhere = Contexts(contexts.prompts + np.float32(1), contexts.candidates)  # as where answers are short
+    agent.observe(elsewhere, np.array([[0, 1]] * 3), np.array([3, 0, 1], np.int8))
+    counters = agent.counters()
+    assert (counters["unanswered"], counters["repeated_pairs"]) == (1, 0)
+
+
 def test_a_diverged_model_is_reported():
     agent = RewardModelAgent(
         FixedModel(np.full((5, 6), np.nan)), Boltzmann(), n_samples=1, rng=np.random.default_rng(0)
@@ -129,6 +139,14 @@ def test_pessimism_recommends_what_is_surely_good_rather_than_perhaps_best():
         make("ee2024-infomax", pessimism=-1.0)
     with pytest.raises(SpecificationError, match=r"pessimism is 1\.0, and MLPEnsemble would be sampled 1 time"):
         make("ee2024-passive", pessimism=1.0)
+
+
+@pytest.mark.parametrize(("pessimism", "asked"), [(0.0, ["mean"]), (0.5, ["mean", "sample 7"])])
+def test_pessimism_looks_at_as_many_samples_as_the_agent_has(pessimism, asked):
+    model = FixedModel(np.zeros((5, 6)))
+    agent = RewardModelAgent(model, Infomax(), n_samples=7, rng=np.random.default_rng(0), pessimism=pessimism)
+    agent.recommend(contexts_of(np.random.default_rng(0)))
+    assert model.calls == asked
 
 
 def test_what_is_recommended_depends_on_nothing_but_what_was_learnt():

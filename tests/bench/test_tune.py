@@ -12,6 +12,7 @@ from small_tuning import AGENTS_TUNED, PROBLEM, arguments, plan_of, run_here
 
 from duelgym.errors import LogError, PoolError, SpecificationError
 from duelgym.generators import PoolReplay
+from duelgym.pools import write_pool
 from duelgym.rounds import read_queries
 from duelgym.testing import make_pool
 from duelgym_bench import cli, tune
@@ -196,6 +197,39 @@ def test_more_agents_configurations_and_seeds_are_added_for_all(tmp_path, in_pro
         "passive+bayesian_linear": 3,
         "infomax+bayesian_linear": 3,
     }
+
+
+def test_more_configurations_are_added_for_those_tuned_before_too(tmp_path):
+    first = save_plan(tuning_plan(plan_of(agents=("passive+bayesian_linear",)), 2, tmp_path), tmp_path)
+    wider = tuning_plan(plan_of(agents=("infomax+bayesian_linear",)), 4, tmp_path)
+    names = "passive+bayesian_linear", "infomax+bayesian_linear"
+    assert wider.agents == tuple(f"{name}#{k}" for name in names for k in range(4))
+    assert all(wider.settings[agent] == first.settings[agent] for agent in first.agents)
+
+
+def test_products_are_not_tried_on_a_pool_whose_dimensions_differ(tmp_path):
+    rng = np.random.default_rng(0)
+    write_pool(
+        tmp_path / "pool",
+        name="narrow",
+        prompts=[f"prompt {k}" for k in range(40)],
+        candidate_names=["a", "b", "c"],
+        texts=[[f"answer {k} to {row}" for k in range(3)] for row in range(40)],
+        prompt_embeddings=rng.standard_normal((40, 3)),
+        candidate_embeddings=rng.standard_normal((40, 3, 4)),
+        utilities=rng.standard_normal((40, 3)),
+    )
+    asked = plan_of(env="PoolDuel-v0", env_kwargs={"pool": str(tmp_path / "pool")}, agents=("passive+point",))
+    plan = tuning_plan(asked, 12, tmp_path / "out")
+    assert {plan.settings[agent]["features"] for agent in plan.agents} == {"concat"}
+
+
+def test_what_was_chosen_is_shown_beside_the_defaults_by_hand():
+    # Means and standard errors over two seeds; those of the gain are of the differences .2 and .4.
+    plan = plan_of()
+    tried = [Tried({"a": k}, np.array(areas)) for k, areas in enumerate([[0.1, 0.3], [0.3, 0.7], [0.2, 0.2]])]
+    line = next(line for line in tuned_text(plan, (TunedAgent("x", tuple(tried)),)).splitlines() if " ± " in line)
+    assert " ".join(line.split()) == "x 1 .500 ± .200 .200 ± .100 +.300 ± .100"
 
 
 def test_a_configuration_that_fails_has_had_its_try(tmp_path, monkeypatch):

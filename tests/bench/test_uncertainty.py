@@ -164,6 +164,19 @@ def test_whoever_knows_the_rater_is_always_right_and_whoever_knows_nothing_half_
         assert duels.scores(agent, np.random.default_rng(0))["accuracy"] == {"random": right, "best": right}
 
 
+def test_the_mean_of_all_samples_decides_what_is_right():
+    class Divided(Knowing):
+        def sample_utilities(self, contexts, n_samples, rng):
+            shares = np.where(np.arange(n_samples) < 0.4 * n_samples, -1, 1)  # the first ones are all wrong
+            return shares[:, None, None] * super().sample_utilities(contexts, n_samples, rng)
+
+    plan = plan_of()
+    held_out, duels = duels_of(plan)
+    contexts = plan.session(0).problem.generator.contexts(held_out.questions)
+    told = duels.scores(Divided(held_out, contexts, 1.0), np.random.default_rng(0))["accuracy"]
+    assert told == {"random": 1.0, "best": 1.0}
+
+
 def test_the_best_meets_others_only():
     held_out, duels = duels_of(plan_of())
     assert duels.best_pairs.shape == duels.pairs.shape

@@ -149,6 +149,14 @@ def test_groups_hold_different_duels_each_once_and_tau_labels(kappa, tau, more, 
     assert np.array_equal(groups.anchors, again.anchors) and np.array_equal(groups.labels, again.labels)
 
 
+def test_any_two_duels_may_meet():
+    rng, partners = np.random.default_rng(0), []
+    for _ in range(900):
+        anchors = polyadic_groups(4, rng).anchors
+        partners += [int(group.sum()) for group in anchors if 0 in group]  # the other one, since this one is 0
+    assert np.bincount(partners, minlength=4)[1:] == pytest.approx(300, abs=57)  # four standard errors
+
+
 def test_anchors_are_drawn_with_replacement():
     """Labels of the first of two anchors, ten draws: a binomial of mean 5 and variance 2.5."""
     first = polyadic_groups(20_000, np.random.default_rng(0)).labels[:, 0]

@@ -98,6 +98,16 @@ def test_a_copy_shares_memory_until_one_learns_and_disturbs_nothing(kind, batche
     assert agent._model._weights.values.data_ptr() == place
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_state_loaded_into_a_copy_leaves_the_original_alone(kind, build):
+    model, other = build(kind), build(kind, seed=1)
+    before = model.state_dict()
+    duplicate = copy.deepcopy(model)
+    duplicate.load_state_dict(other.state_dict())
+    assert equal(model.state_dict(), before)
+    assert equal(duplicate.state_dict(), other.state_dict()) and not equal(before, other.state_dict())
+
+
 def test_utilities_are_read_once_until_something_is_learnt(build, monkeypatch):
     model, contexts, calls = build("linear_heads"), contexts_of(np.random.default_rng(0)), []
     read = model._reader.hidden

@@ -51,6 +51,13 @@ def test_adapters_are_beside_every_linear_layer_and_drawn_as_stated(build):
             assert 0.9 * bound < float(part.abs().max()) <= bound and abs(float(part.mean())) < 0.2 * bound
 
 
+def test_each_particle_begins_with_an_adapter_of_its_own(build):
+    model = build("lora", steps=0)
+    teach(model, np.random.default_rng(4), batches=2)  # frozen, and nothing learnt
+    drawn = model.state_dict()["weights"][:-48].reshape(3, -1)
+    assert all((drawn[one] != drawn[other]).mean() > 0.3 for one, other in [(0, 1), (0, 2), (1, 2)])  # B is 0 in all
+
+
 def test_rates_are_the_bodys_first_and_the_adapters_later(build):
     model = build("lora", steps=7, learning_rate=1e-3, adapter_learning_rate=1e-5)
     steps = []
@@ -121,6 +128,14 @@ def test_skips_and_self_duels_teach_nothing_and_ties_pull_together(build):
     samples = model.sample_utilities(contexts, 3, np.random.default_rng(0))
     assert np.abs(samples[:, 2, 1] - samples[:, 2, 3]).max() < 0.05
     assert model._replay.added == 1
+
+
+def test_skips_and_self_duels_beside_an_informative_duel_are_labels_too(build):
+    contexts, model = contexts_of(np.random.default_rng(11), batch=4), build("linear_heads", steps=16)
+    for steps in (2, 4):  # half a step for each of four labels
+        model.update(contexts, np.array([[0, 1], [1, 0], [2, 2], [3, 0]]), np.array([0, 2, 1, 2], np.int8))
+        assert int(model.state_dict()["steps_done"]) == steps
+    assert model._replay.added == 2
 
 
 @settings(max_examples=40)

@@ -61,6 +61,21 @@ def test_no_label_however_surprising_tells_more_than_a_quarter(deviation, mean, 
     assert 0 <= moved <= power * deviation**2 * (1 + 1e-6)  # the likelihood's slope is at most its power
 
 
+def test_a_label_on_a_logit_that_is_nearly_known_tells_what_its_slope_and_curvature_say():
+    # At 0 they are 1/2 and 1/4, and a deviation of 1/1000 is too small for anything else to matter.
+    weights, shifts = _matched(np.zeros(1), np.array([[1e-6]]), np.ones(1), np.ones(1))
+    assert (weights[0], shifts[0]) == pytest.approx((0.25, 0.5), rel=1e-4)
+    weights, shifts = _matched(np.zeros(1), np.zeros((1, 1)), np.ones(1), np.ones(1))  # equal candidates
+    assert (weights[0], shifts[0]) == (0, 0)
+
+
+@pytest.mark.parametrize("power", [1.0, 0.01])
+def test_rounding_never_tells_more_than_a_quarter(power):
+    # Nodes within 1 / 100 000 of 30 are rounded by 1e-15, and so their variance by more than a label can tell.
+    weights, _ = _matched(np.array([30.0]), np.array([[1e-10]]), np.ones(1), np.array([power]))
+    assert 0 <= weights[0] <= power / 4 * (1 + 1e-3)
+
+
 def test_a_batch_of_contradictions_a_million_times_as_long_leaves_proper_beliefs():
     rng, truth = np.random.default_rng(5), np.array([1.0, -2.0, 0.5])
     weights = BlockGaussian([1, 2], np.array([1.0, 1.0]), strength=10.0)

@@ -71,6 +71,21 @@ def test_at_the_beginning_the_spread_over_indices_is_the_prior_scale_and_the_mea
     assert np.abs(error).max() < 5 * samples.std(axis=0).max() / 3000**0.5
 
 
+def test_the_learnt_part_begins_as_stated():
+    shape = {"hidden_sizes": (150,), "epinet_hidden_sizes": (300, 100)}
+    first, bias, second, shift, last, end = learnt_parts(epinet(index_dim=50, **shape))
+    assert first.shape == (200, 300) and second.shape == (300, 100) and last.shape == (100, 50)
+    assert first.var() == pytest.approx(2 / 200, rel=0.05)  # eight standard errors of 60 000 draws
+    assert second.var() == pytest.approx(2 / 300, rel=0.05)  # six of 30 000
+    assert not any(part.any() for part in (bias, shift, last, end))
+
+
+def test_priors_have_the_widths_asked_for():
+    model = epinet(hidden_sizes=(6, 5), epinet_hidden_sizes=(9,), prior_hidden_sizes=(4, 7))
+    # Of each of four: inputs 4 + 3 times 4, and 4 biases; 4 times 7, and 7 biases; 7 without a bias.
+    assert len(model.state_dict()["prior"]) == 4 * (28 + 4 + 28 + 7 + 7)
+
+
 def test_without_prior_all_indices_begin_as_the_base():
     contexts = contexts_of(np.random.default_rng(4))
     model = epinet(prior_scale=0.0)
@@ -134,6 +149,23 @@ def test_with_the_bootstrap_an_index_counts_its_half_of_the_duels_twice():
             entropy = np.log(np.exp(first) + np.exp(second)) - target * first - (1 - target) * second
             total += 2 * entropy * (mark @ index > 0)
     assert float(model._loss(duels, indices, model._parameters)) == pytest.approx(total / 35, rel=1e-4)
+
+
+def test_a_step_is_over_indices_of_its_own():
+    # A second model of one seed that takes no steps tells what the first one draws; a step makes Adam's first moment nine
+    # tenths of the one before and a tenth of the gradient.
+    settings = {"regularizer": 0.0, "minibatch_size": 2, "indices_per_step": 3}
+    model, twin, rng = epinet(steps=32, **settings), epinet(steps=0, **settings), np.random.default_rng(12)
+    for _ in range(2):
+        weights, earlier = model._parameters.clone().requires_grad_(), model.state_dict()["first_moment"]
+        contexts = contexts_of(rng, batch=1)
+        for each in (model, twin):
+            each.update(contexts, np.array([[3, 1]]), np.array([0], np.int8))
+        duels = twin._replay.draw()
+        indices = torch.from_numpy(twin._replay.rng.standard_normal((3, 4), dtype=np.float32))
+        model._loss(duels, indices, weights).backward()
+        followed = 10 * (model.state_dict()["first_moment"] - 0.9 * earlier)
+        assert followed == pytest.approx(weights.grad.numpy(), rel=1e-3, abs=1e-5)
 
 
 def test_the_prior_is_frozen_and_everything_else_learns():

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_duels import (
     LINEAR,
+    ON_EMBEDDINGS,
     VARIANTS,
     Rater,
     assert_same,
@@ -136,6 +137,30 @@ def test_skips_and_self_duels_leave_all_beliefs_as_they_were(name, seed):
         assert "scaler" in part or np.array_equal(after[part], state[part]), part
 
 
+@pytest.mark.parametrize("anchor", ["init", "zero"])
+@pytest.mark.parametrize("name", [name for name in ON_EMBEDDINGS if name not in LINEAR])
+def test_a_step_is_of_the_learning_rate_and_lambda_pulls_at_the_anchor(name, anchor):
+    # Two models that differ in lambda alone, by 1 / 2. After one step the first moment of Adam, a tenth of the gradient,
+    # differs by a tenth of 2 (1 / 2) (weights - anchor) over the six duels in the buffer.
+    rng, settings = np.random.default_rng(18), {"anchor": anchor, "steps": 6, "learning_rate": 0.02}
+    contexts = contexts_of(rng)
+    pairs = random_pairs(rng, contexts)
+    weak, strong = (variant(name, regularizer=regularizer, **settings) for regularizer in (0.2, 0.7))
+    begun = weak.state_dict()
+    trained = [part for part in begun if part.endswith("weights")]
+    start = begun | {part: begun[part] + np.float32(0.1) for part in trained}  # away from the initial ones
+    for model in (weak, strong):
+        model.load_state_dict(start)
+        model.update(contexts, pairs, np.zeros(6, np.int8))
+    weakly, strongly = weak.state_dict(), strong.state_dict()
+    for part in trained:
+        moment = part.replace("weights", "first_moment")
+        pulled = 10 * (strongly[moment] - weakly[moment])
+        anchored = begun[part] if anchor == "init" else 0
+        assert pulled == pytest.approx((start[part] - anchored) / 6, rel=1e-3, abs=1e-5)
+        assert np.abs(strongly[part] - start[part]).max() == pytest.approx(0.02, rel=1e-3)
+
+
 # --- determinism ------------------------------------------------------------------------------------------
 
 
@@ -164,6 +189,18 @@ def test_a_restored_model_continues_identically(name, tmp_path):
         assert_same(model.state_dict(), other.state_dict())
         for each in (model, other):
             teach(each, np.random.default_rng(12))
+
+
+@every
+def test_a_taught_model_that_gets_the_state_of_a_fresh_one_begins_again(name):
+    fresh, other = variant(name), taught(name, seed=19)
+    other.load_state_dict(fresh.state_dict())
+    contexts = contexts_of(np.random.default_rng(13))
+    assert np.array_equal(outputs(fresh, contexts), outputs(other, contexts))
+    # The same questions as before, so that a memory of them would show.
+    for each in (fresh, other):
+        teach(each, np.random.default_rng(19))
+    assert_same(fresh.state_dict(), other.state_dict())
 
 
 @every
@@ -276,14 +313,14 @@ def _deviation(model, contexts):
 @pytest.mark.parametrize("name", LINEAR)
 def test_candidates_that_are_alike_do_not_set_the_prior(name):
     rng = np.random.default_rng(0)
-    model, contexts = variant(name, prior_scale=2.0), contexts_of(rng, batch=200)
+    model, contexts = variant(name, prior_scale=3.0), contexts_of(rng, batch=200)  # the default of none
     alike = contexts_of(rng, batch=4)
     alike.candidates[:] = alike.candidates[:, :1] + np.float32(7.3)
     model.update(alike, np.tile([0, 1], (4, 1)), np.array([2, 0, 1, 3], np.int8))
     model.update(contexts, np.tile([0, 1], (200, 1)), np.full(200, 2, np.int8))  # no answer: the prior is left as it is
     samples = model.sample_utilities(contexts, 400, np.random.default_rng(1)).astype(np.float64)
     gaps = samples[:, :, 0] - samples[:, :, 1]
-    expected = 2.0 * (5 / 4) ** 0.5 if name == "belief" else 2.0  # its scale is of pairs drawn with replacement
+    expected = 3.0 * (5 / 4) ** 0.5 if name == "belief" else 3.0  # its scale is of pairs drawn with replacement
     assert np.sqrt(np.square(gaps).mean()) == pytest.approx(expected, rel=0.1)
 
 

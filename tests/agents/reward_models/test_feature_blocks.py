@@ -127,6 +127,14 @@ def test_a_surface_feature_in_which_the_first_texts_hardly_differ_gets_no_huge_s
     assert 0.1 < pair_distances(surface[:, :2]) < 20
 
 
+def test_surface_features_are_scaled_by_their_deviation_by_hand():
+    # "a" has 1 character and 1 word, "a a a" 5 and 3: as log(1 + count) they lie log 3 and log 2 apart, and so deviate by
+    # half of that from their mean. Both have one line.
+    embeddings = np.zeros((1, 2), np.float32), np.zeros((1, 2, 2), np.float32)
+    features = FeatureBlocks.measured(Contexts(*embeddings, ("",), (("a", "a a a"),)), 8, texts=True)
+    assert features.surface_scales[:3] == pytest.approx([2 / np.log(3), 2 / np.log(2), 5])
+
+
 def test_shares_by_hand():
     contexts = with_texts(np.random.default_rng(6))
     on_embeddings = FeatureBlocks.measured(contexts, 8, texts=False).shares
@@ -134,6 +142,15 @@ def test_shares_by_hand():
     assert FeatureBlocks.measured(contexts, 8, texts=True).shares == pytest.approx(
         np.array([8, 0.1, 1, 1, 8, 2]) / 20.1
     )
+
+
+def test_blocks_in_which_candidates_do_not_differ_leave_their_shares_to_the_others():
+    contexts = with_texts(np.random.default_rng(7))
+    alike = replace(contexts, candidate_texts=tuple(("the same words",) * 5 for _ in range(6)))
+    features = FeatureBlocks.measured(alike, 8, texts=True)
+    assert (features.block_scales > 0).tolist() == [True] * 4 + [False] * 2
+    assert features.shares[:4] == pytest.approx(np.array([8, 0.1, 1, 1]) / 10.1)
+    assert not features(alike)[..., -sum(features.widths[4:]) :].any()
 
 
 def test_a_state_goes_round_and_other_dimensions_are_refused():

@@ -9,6 +9,7 @@ from made_up_duels import contexts_of
 from duelgym.agent import Contexts
 from duelgym.errors import SpecificationError
 from duelgym_agents.reward_models.feature_map import KINDS, N_FOURIER, FeatureMap
+from duelgym_agents.reward_models.fourier import FourierFeatures
 
 
 def square(rng, dim=4, **shape):
@@ -65,6 +66,18 @@ def test_the_length_is_of_different_candidates_even_where_there_are_few():
     near, far = (FeatureMap.measured(contexts, "fourier").waves.frequencies for contexts in (pair, wide))
     assert far == pytest.approx(near / 2)
     assert (3 * near).std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_length_is_a_median_that_neither_outliers_nor_copies_move():
+    # Frequencies deviate by 1 over the length. Corners of a simplex all lie 1 apart, whatever a single point far away;
+    # of points that are mostly copies only those 3 apart count.
+    corners = np.eye(20, dtype=np.float32) / np.float32(2**0.5)
+    corners[0] = 1000
+    copies = np.zeros((20, 20), np.float32)
+    copies[0, 0] = 3
+    for points, length, deviation in [(corners, 1.0, 1.0), (corners, 0.5, 2.0), (copies, 1.0, 1 / 3)]:
+        waves = FourierFeatures.measured(points, 1000, np.random.default_rng(4), length)
+        assert waves.frequencies.std() == pytest.approx(deviation, rel=0.02)  # four standard errors of 20 000 draws
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -155,3 +155,19 @@ def test_with_the_bootstrap_the_point_head_learns_from_all_duels():
     moved = sum((ours - theirs).abs().flatten(1).sum(1) for ours, theirs in zip(now, then, strict=True))
     assert ((moved > 0).numpy() == counts).all()
     assert not np.array_equal(after["point/weights"], before["point/weights"])
+
+
+def test_with_the_bootstrap_each_duel_counts_once_for_the_point_head():
+    # A twin that takes no step tells the minibatch; after one step the first moment of Adam is a tenth of the gradient.
+    settings = {"bootstrap": True, "regularizer": 0.0, "minibatch_size": 30}
+    model, twin = prior_model(steps=6, **settings), prior_model(steps=0, **settings)
+    rng = np.random.default_rng(10)
+    contexts = contexts_of(rng)
+    pairs = random_pairs(rng, contexts)
+    for each in (model, twin):
+        each.update(contexts, pairs, np.array([0, 1, 3, 0, 1, 3], np.int8))
+    duels = twin._replay.draw()
+    assert len(np.unique(duels.marks[:, 0] > 0)) == 2  # the first particle leaves some of them out
+    twin._point.backward(duels.candidates, duels.prompts, duels.targets)
+    followed = 10 * model.state_dict()["point/first_moment"]
+    assert followed == pytest.approx(twin._point.gradient.numpy(), rel=1e-3, abs=1e-6)

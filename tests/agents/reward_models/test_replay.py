@@ -60,6 +60,14 @@ def test_steps_are_due_in_proportion_to_labels_and_parts_are_carried_over_and_re
     assert due(10) == 2
 
 
+def test_skips_and_self_duels_beside_an_informative_duel_are_labels_too():
+    replay, contexts = replay_of(steps=16), contexts_of(np.random.default_rng(9))
+    pairs = np.array([[0, 1], [1, 0], [2, 2], [3, 3], [0, 4], [4, 0]])
+    answers = np.array([0, 2, 0, 1, 2, 2], np.int8)
+    assert [replay.add(contexts, pairs, answers) for _ in range(3)] == [3, 3, 3]  # half a step for each of six
+    assert len(replay) == 3  # one each
+
+
 @given(sizes=st.lists(st.integers(1, 200), max_size=20), steps=st.integers(0, 50))
 def test_however_labels_are_batched_as_many_steps_are_taken(sizes, steps):
     settings, before, taken = ReplaySettings(steps=steps), 0, 0

@@ -93,6 +93,11 @@ def test_what_was_seen_before_is_the_same_and_memory_is_bounded(monkeypatch):
     assert len({tuple(features.values()) for features in first}) == 5
 
 
+def test_what_was_seen_before_was_seen_with_its_prompt():
+    shares = [surface_of("boil the egg", prompt)["prompt_words"] for prompt in ("egg", "ham", "egg or ham", "egg")]
+    assert shares == pytest.approx([1, 0, 1 / 3, 1])
+
+
 def test_contexts_without_texts_are_refused():
     with pytest.raises(SpecificationError, match="the contexts carry none"):
         surface_features(Contexts(np.zeros((1, 2), np.float32), np.zeros((1, 3, 2), np.float32)))
