@@ -69,7 +69,6 @@ class Replay:
         self.input_dims = (candidate_dim * (2 if self._interaction else 1), prompt_dim)
         self._settings = settings
         self._mark_dim = mark_dim
-        self._labels = 0
         self._prompt_scaler = FeatureScaler(prompt_dim)
         self._candidate_scaler = FeatureScaler(candidate_dim)
         self._buffer = DuelBuffer(
@@ -85,7 +84,7 @@ class Replay:
         """Take the contexts into the scales and the batch's informative duels into the buffer.
 
         Returns:
-            The optimiser steps that are due (:meth:`LearningSettings.steps_after`); none where no duel was informative.
+            The optimiser steps that are due (:meth:`LearningSettings.steps_after`).
         """
         self._prompt_scaler.update(contexts.prompts)
         self._candidate_scaler.update(_rows(contexts.candidates))
@@ -94,9 +93,8 @@ class Replay:
             return 0
         shown = contexts.candidates[asked[:, None], pairs[asked]]
         marks = self.rng.standard_normal((len(asked), self._mark_dim), dtype=np.float32)
+        due = self._settings.steps_after(self._buffer.added, len(asked))
         self._buffer.add(LabelledDuels(contexts.prompts[asked], shown, targets, marks))
-        due = self._settings.steps_after(self._labels, len(pairs))
-        self._labels += len(pairs)
         return due
 
     def draw(self) -> Minibatch:
@@ -151,7 +149,7 @@ class Replay:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return scales, buffer, number of labels and random state."""
-        state = {"rng": generator_to_array(self.rng), "labels": np.array(self._labels)}
+        state = {"rng": generator_to_array(self.rng)}
         for name, part in self._parts().items():
             state |= with_prefix(name, part.state_dict())
         return state
@@ -164,7 +162,6 @@ class Replay:
         """
         for name, part in self._parts().items():
             part.load_state_dict(without_prefix(name, state))
-        self._labels = int(entry(state, "labels", ()))
         generator_from_array(self.rng, entry(state, "rng"))
 
     def _parts(self) -> dict[str, FeatureScaler | DuelBuffer]:

@@ -18,9 +18,9 @@ class LearningSettings:
 
     Args:
         learning_rate: step size of Adam.
-        steps: optimiser steps for every 32 labels, the published batch: they are taken after each batch, in proportion to
-            its size, with parts of a step carried over, so that how much is learnt from a label does not depend on how
-            many are asked at once.
+        steps: optimiser steps for every 32 informative labels (neither skipped nor of a candidate with itself), 32 being the
+            published batch: they are taken after each batch, in proportion to their number, with parts of a step carried
+            over, so that how much is learnt from a label does not depend on how many are asked at once.
         minibatch_size: duels in one step, drawn from the buffer with replacement, the same for all particles.
         regularizer: lambda in sum over duels of cross-entropy + lambda ||weights - anchor||^2.
         regularizer_half_life: after how many informative duels lambda halves, again and again; None keeps it.
@@ -54,8 +54,8 @@ class LearningSettings:
         """Return the optimiser steps to take after a batch.
 
         Args:
-            before: labels of all earlier batches.
-            labels: of this batch.
+            before: informative labels of all earlier batches.
+            labels: those of this batch.
         """
         return (before + labels) * self.steps // LABELS_OF_STEPS - before * self.steps // LABELS_OF_STEPS
 

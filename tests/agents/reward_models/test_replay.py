@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_duels import contexts_of, random_pairs
 
+from duelgym import Contexts
 from duelgym_agents.reward_models import ReplaySettings
 from duelgym_agents.reward_models.replay import Replay, double_or_nothing, informative
 
@@ -60,12 +61,18 @@ def test_steps_are_due_in_proportion_to_labels_and_parts_are_carried_over_and_re
     assert due(10) == 2
 
 
-def test_skips_and_self_duels_beside_an_informative_duel_are_labels_too():
-    replay, contexts = replay_of(steps=16), contexts_of(np.random.default_rng(9))
+def test_skips_and_self_duels_owe_no_steps_however_many_are_asked_at_once():
+    whole, one_by_one, contexts = replay_of(steps=16), replay_of(steps=16), contexts_of(np.random.default_rng(9))
     pairs = np.array([[0, 1], [1, 0], [2, 2], [3, 3], [0, 4], [4, 0]])
-    answers = np.array([0, 2, 0, 1, 2, 2], np.int8)
-    assert [replay.add(contexts, pairs, answers) for _ in range(3)] == [3, 3, 3]  # half a step for each of six
-    assert len(replay) == 3  # one each
+    answers = np.array([0, 2, 0, 1, 3, 2], np.int8)
+    assert [whole.add(contexts, pairs, answers) for _ in range(3)] == [
+        1,
+        1,
+        1,
+    ]  # half a step for the first and the fifth
+    rows = [Contexts(contexts.prompts[[k]], contexts.candidates[[k]]) for k in range(6)]
+    alone = [one_by_one.add(row, pairs[[k]], answers[[k]]) for k, row in enumerate(rows)]
+    assert alone == [0, 0, 0, 0, 1, 0]
 
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=20), steps=st.integers(0, 50))

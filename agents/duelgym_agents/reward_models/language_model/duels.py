@@ -47,27 +47,24 @@ class TextReplay:
     def __init__(self, settings: LearningSettings, *, rng: np.random.Generator, mark_dim: int) -> None:
         self.rng = rng
         self.added = 0
-        self._labels = 0
         self._settings = settings
         self._mark_dim = mark_dim
         self._duels: deque[TextDuel] = deque(maxlen=settings.buffer_capacity)
 
-    def add(self, rows: Sequence[TokenRow], targets: Float32[np.ndarray, " duels"], labels: int) -> int:
+    def add(self, rows: Sequence[TokenRow], targets: Float32[np.ndarray, " duels"]) -> int:
         """Put duels in.
 
         Args:
             rows: first and second of each duel in turn.
             targets: probabilities with which the first should have won.
-            labels: of the batch, with those that do not inform.
 
         Returns:
             The optimiser steps that are due (:meth:`LearningSettings.steps_after`).
         """
         marks = self.rng.standard_normal((len(targets), self._mark_dim), dtype=np.float32)
         self._duels.extend(map(TextDuel, rows[::2], rows[1::2], targets.tolist(), marks))
+        due = self._settings.steps_after(self.added, len(targets))
         self.added += len(targets)
-        due = self._settings.steps_after(self._labels, labels)
-        self._labels += labels
         return due
 
     def draw(self) -> list[TextDuel]:
@@ -91,14 +88,12 @@ class TextReplay:
                 len(self._duels), self._mark_dim
             ),
             "added": np.array(self.added),
-            "labels": np.array(self._labels),
             "rng": generator_to_array(self.rng),
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Restore what :meth:`state_dict` gave."""
         self.added = int(entry(state, "added", ()))
-        self._labels = int(entry(state, "labels", ()))
         count = min(self.added, self._settings.buffer_capacity)
         targets: list[float] = entry(state, "targets", (count,)).tolist()
         marks = entry(state, "marks", (count, self._mark_dim)).astype(np.float32)

@@ -120,7 +120,7 @@ class LinearHeads:
         if not len(asked):
             return
         shown = [[responses[row][place] for place in pairs[row]] for row in asked]
-        steps = self._replay.add(self._reader.rows([prompts[row] for row in asked], shown), targets, len(pairs))
+        steps = self._replay.add(self._reader.rows([prompts[row] for row in asked], shown), targets)
         self._latest = None
         for _ in range(steps):
             self._step()
