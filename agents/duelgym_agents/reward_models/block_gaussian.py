@@ -138,7 +138,7 @@ def _matched(
         likelihood = np.exp(told - told.max())
         mass = _NODE_WEIGHTS * likelihood / (_NODE_WEIGHTS @ likelihood)
         matched_mean = mass @ logits
-        # No label tells more than power / 4, which the nodes do not know of where they are too sparse.
+        # No label tells more than power / 4; where a logit is nearly certain, rounding of its variance would.
         least = 1 / (1 / variance + power / 4)
         matched_variance = np.clip(mass @ (logits - matched_mean) ** 2, least, variance)
         weights[i] = 1 / matched_variance - 1 / variance
