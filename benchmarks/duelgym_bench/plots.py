@@ -304,4 +304,4 @@ def spread(wanted: Float64[np.ndarray, " labels"], gap: float, length: float) ->
 
 
 def _short(name: str) -> str:
-    return cut(printable(name), 30)
+    return cut(printable(name), 31)
