@@ -159,12 +159,12 @@ class RewardModelAgent:
             assert isinstance(model, GivesPosterior)
             return rule(model.posterior(contexts), self._rng)
         if rule.reads == "nothing":
-            utilities = np.empty((0, batch, n_candidates), dtype=np.float32)
-        elif rule.reads == "mean":
-            utilities = model.mean(contexts)[None]
+            return rule(np.empty((0, batch, n_candidates), dtype=np.float32), self._rng)
+        if rule.reads == "mean":
+            n_samples, utilities = 1, model.mean(contexts)[None]
         else:
-            utilities = model.sample_utilities(contexts, self._n_samples, self._rng)
-        shape = ({"nothing": 0, "mean": 1}.get(rule.reads, self._n_samples), batch, n_candidates)
+            n_samples, utilities = self._n_samples, model.sample_utilities(contexts, self._n_samples, self._rng)
+        shape = (n_samples, batch, n_candidates)
         if utilities.shape != shape:
             raise SpecificationError(
                 f"{type(model).__name__} gives utilities of shape {utilities.shape}; rules read (samples, batch, candidates): {shape}"

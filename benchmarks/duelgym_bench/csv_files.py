@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,21 +14,21 @@ from duelgym_bench.curves_summary import reference_wins
 from duelgym_bench.scored import Results, RunScores
 from duelgym_bench.statistics import Interval
 
+Measured = TypeVar("Measured")
+
 
 def curves_csv(summary: Summary) -> str:
     """Return a long table: one line for each agent (or reference), quantity and checkpoint (none for areas and fits)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["agent", "quantity", "checkpoint", "mean", "low", "high", "seeds", "prompts"])
+    rows: list[Sequence[object]] = [
+        ("agent", "quantity", "checkpoint", "mean", "low", "high", "seeds", "prompts"),
+    ]
     for name, quantity, interval in _curves(summary):
-        for k, checkpoint in enumerate(summary.checkpoints):
+        for k, checkpoint in enumerate(summary.checkpoints.tolist()):
             at = interval[k] if interval.value.ndim else interval
-            numbers = (repr(float(x)) for x in (at.value, at.low, at.high))
-            writer.writerow([name, quantity, int(checkpoint), *numbers, summary.n_seeds, summary.n_prompts])
+            rows.append((name, quantity, checkpoint, *_numbers(at), summary.n_seeds, summary.n_prompts))
     for name, quantity, of in _scalars(summary):
-        numbers = (repr(float(x)) for x in (of.value, of.low, of.high))
-        writer.writerow([name, quantity, "", *numbers, summary.n_seeds, summary.n_prompts])
-    return text.getvalue()
+        rows.append((name, quantity, "", *_numbers(of), summary.n_seeds, summary.n_prompts))
+    return _written(rows)
 
 
 def seeds_csv(results: Results) -> str:
@@ -35,18 +36,38 @@ def seeds_csv(results: Results) -> str:
 
     Win rates and simple regret are means over the seed's assessment prompts; seeds of one ``prompts`` have them in common.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["agent", "quantity", "checkpoint", "seed", "prompts", "value"])
+    rows: list[Sequence[object]] = [("agent", "quantity", "checkpoint", "seed", "prompts", "value")]
     for run in results.runs:
         for quantity, values in _of_run(run):
             for checkpoint, value in zip(run.checkpoints.tolist(), values.tolist(), strict=True):
-                writer.writerow([run.agent, quantity, checkpoint, run.seed_index, run.prompt_group, repr(value)])
+                rows.append((run.agent, quantity, checkpoint, run.seed_index, run.prompt_group, value))
     groups = {run.seed_index: run.prompt_group for run in results.runs}
     for name, wins in reference_wins(results.references).items():
         for seed, group in sorted(groups.items()):
-            writer.writerow([name, "win", "", seed, group, repr(float(wins[seed].mean()))])
+            rows.append((name, "win", "", seed, group, float(wins[seed].mean())))
+    return _written(rows)
+
+
+def _written(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _numbers(of: Interval) -> tuple[float, float, float]:
+    return float(of.value), float(of.low), float(of.high)
+
+
+def _named(
+    plain: Mapping[str, Measured | None], by_kind: Mapping[str, Mapping[str, Measured]]
+) -> Iterator[tuple[str, Measured]]:
+    """Yield what there is under the names of these tables: ``win``, ``average_regret``."""
+    for quantity, values in plain.items():
+        if values is not None:
+            yield quantity, values
+    for quantity, kinds in by_kind.items():
+        for kind, values in kinds.items():
+            yield f"{kind}_{quantity}", values
 
 
 def _of_run(run: RunScores) -> Iterator[tuple[str, np.ndarray]]:
@@ -56,12 +77,8 @@ def _of_run(run: RunScores) -> Iterator[tuple[str, np.ndarray]]:
         "common": run.common,
         "simple_regret": run.simple_regret,
     }
-    for quantity, values in over_prompts.items():
-        if values is not None:
-            yield quantity, values.mean(axis=1)
-    for quantity, kinds in (("regret", run.regret), ("accuracy", run.accuracy), ("excess_nll", run.excess_nll)):
-        for kind, of in kinds.items():
-            yield f"{kind}_{quantity}", of
+    means = {quantity: None if values is None else values.mean(axis=1) for quantity, values in over_prompts.items()}
+    yield from _named(means, {"regret": run.regret, "accuracy": run.accuracy, "excess_nll": run.excess_nll})
 
 
 def _scalars(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
@@ -84,23 +101,22 @@ def _scalars(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
 
 def _curves(summary: Summary) -> Iterator[tuple[str, str, Interval]]:
     for agent in summary.agents:
-        yield agent.agent, "win", agent.win
-        if agent.win_reference is not None:
-            yield agent.agent, "win_reference", agent.win_reference
-        if agent.common is not None:
-            yield agent.agent, "common", agent.common
-        yield agent.agent, "simple_regret", agent.simple_regret
-        for kind, regret in agent.regret.items():
-            yield agent.agent, f"{kind}_regret", regret
-        for kind, label in agent.labels.items():
-            yield agent.agent, f"{kind}_per_label", label
-        for kind, accuracy in agent.accuracy.items():
-            yield agent.agent, f"{kind}_accuracy", accuracy
-        for kind, excess in agent.excess_nll.items():
-            yield agent.agent, f"{kind}_excess_nll", excess
+        plain = {
+            "win": agent.win,
+            "win_reference": agent.win_reference,
+            "common": agent.common,
+            "simple_regret": agent.simple_regret,
+        }
+        by_kind = {
+            "regret": agent.regret,
+            "per_label": agent.labels,
+            "accuracy": agent.accuracy,
+            "excess_nll": agent.excess_nll,
+        }
+        for quantity, interval in _named(plain, by_kind):
+            yield agent.agent, quantity, interval
     for reference in summary.references:
-        yield reference.name, "win", reference.win
-        if reference.win_reference is not None:
-            yield reference.name, "win_reference", reference.win_reference
+        for quantity, interval in _named({"win": reference.win, "win_reference": reference.win_reference}, {}):
+            yield reference.name, quantity, interval
     for difference in summary.differences:
         yield f"{difference.agent} - {difference.against}", "win_difference", difference.win

@@ -89,8 +89,6 @@ class Replay:
         self._prompt_scaler.update(contexts.prompts)
         self._candidate_scaler.update(_rows(contexts.candidates))
         asked, targets = informative(pairs, preferences)
-        if not len(asked):
-            return 0
         shown = contexts.candidates[asked[:, None], pairs[asked]]
         marks = self.rng.standard_normal((len(asked), self._mark_dim), dtype=np.float32)
         due = self._settings.steps_after(self._buffer.added, len(asked))
@@ -148,7 +146,7 @@ class Replay:
         return np.concatenate([candidates.numpy() for _, candidates, _ in self.pieces(contexts, self.input_dims[0])])
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return scales, buffer, number of labels and random state."""
+        """Return scales, buffer and random state."""
         state = {"rng": generator_to_array(self.rng)}
         for name, part in self._parts().items():
             state |= with_prefix(name, part.state_dict())

@@ -65,11 +65,8 @@ def test_skips_and_self_duels_owe_no_steps_however_many_are_asked_at_once():
     whole, one_by_one, contexts = replay_of(steps=16), replay_of(steps=16), contexts_of(np.random.default_rng(9))
     pairs = np.array([[0, 1], [1, 0], [2, 2], [3, 3], [0, 4], [4, 0]])
     answers = np.array([0, 2, 0, 1, 3, 2], np.int8)
-    assert [whole.add(contexts, pairs, answers) for _ in range(3)] == [
-        1,
-        1,
-        1,
-    ]  # half a step for the first and the fifth
+    # Half a step for the first and for the fifth.
+    assert [whole.add(contexts, pairs, answers) for _ in range(3)] == [1, 1, 1]
     rows = [Contexts(contexts.prompts[[k]], contexts.candidates[[k]]) for k in range(6)]
     alone = [one_by_one.add(row, pairs[[k]], answers[[k]]) for k, row in enumerate(rows)]
     assert alone == [0, 0, 0, 0, 1, 0]
